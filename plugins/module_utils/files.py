@@ -1,0 +1,107 @@
+# Copyright: Contributors to Golden Goose
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+"""Files that are never seen half-written."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from .errors import GoldenGooseError
+
+_BLOCK = 1 << 20
+
+
+def sync_directory(path: Path) -> None:
+    """Make a rename or a new name in the folder ``path`` durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_dirs(path: Path, mode: int = 0o755) -> None:
+    """Create the folder ``path`` and its parents; only folders that did not exist get ``mode``.
+
+    :raises GoldenGooseError: the folder cannot be created.
+    """
+    try:
+        missing = [p for p in (path, *path.parents) if not p.exists()]
+        for folder in reversed(missing):
+            # A second run may create the same folder at the same moment.
+            with contextlib.suppress(FileExistsError):
+                folder.mkdir()
+                folder.chmod(mode)
+    except OSError as error:
+        raise GoldenGooseError(
+            f"Cannot create the folder {path}: {error.strerror or error}."
+        ) from error
+
+
+def write_atomic(path: Path, data: bytes, mode: int = 0o644) -> bool:
+    """Make ``path`` hold ``data`` with permissions ``mode``; return whether anything changed.
+
+    The bytes are on disk under a temporary name before they take the name of ``path``: a reader,
+    a full disk or a power cut sees the old file or the new one.
+
+    :raises GoldenGooseError: the file cannot be written; the old content is still there.
+    """
+    try:
+        if path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data:
+            if path.stat().st_mode & 0o7777 == mode:
+                return False
+            path.chmod(mode)
+            return True
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            with os.fdopen(descriptor, "wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fchmod(stream.fileno(), mode)
+                os.fsync(stream.fileno())
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+        sync_directory(path.parent)
+    except OSError as error:
+        raise GoldenGooseError(
+            f"Cannot write {path}: {error.strerror or error}; what was there before is unchanged."
+        ) from error
+    return True
+
+
+def sha256_file(path: Path) -> str:
+    """Return the SHA-256 of the file's bytes, 64 lower-case hexadecimal digits.
+
+    :raises OSError: the file cannot be read.
+    """
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def read_json(path: Path, what: str) -> Any:
+    """Return the JSON document in ``path``; ``what`` names it in the error.
+
+    :raises GoldenGooseError: the file is not there, cannot be read or is not JSON.
+    """
+    try:
+        return json.loads(path.read_bytes())
+    except FileNotFoundError as error:
+        raise GoldenGooseError(f"{what} is not at {path}.") from error
+    except OSError as error:
+        raise GoldenGooseError(
+            f"Cannot read {what} at {path}: {error.strerror or error}."
+        ) from error
+    except ValueError as error:
+        raise GoldenGooseError(f"{what} at {path} is not JSON: {error}.") from error

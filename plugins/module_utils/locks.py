@@ -1,0 +1,85 @@
+# Copyright: Contributors to Golden Goose
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+"""Locks between processes of one machine, which end with the process that holds them."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+
+from .errors import GoldenGooseError
+from .files import make_dirs
+
+_POLL_SECONDS = 0.05
+
+
+class LockHeld(GoldenGooseError):
+    """Another process holds the lock; ``facts["held_by"]`` says who, with pid and since when."""
+
+
+@contextmanager
+def hold(path: Path, holder: str, wait_seconds: float = 0.0) -> Iterator[None]:
+    """Hold the exclusive flock(2) on ``path`` for the duration of the block.
+
+    The kernel drops the lock when the process ends, however it ends, so a killed run leaves none.
+
+    :param holder: who we are, in words; it is what another run is told.
+    :param wait_seconds: how long to wait for the lock before giving up.
+    :raises LockHeld: another process still holds it.
+    """
+    make_dirs(path.parent)
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise GoldenGooseError(
+            f"Cannot open the lock {path}: {error.strerror or error}."
+        ) from error
+    try:
+        _acquire(descriptor, path, wait_seconds)
+        note = {
+            "holder": holder,
+            "pid": os.getpid(),
+            "since": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        }
+        # The note is only for people; where the disk is full the lock itself still works.
+        os.ftruncate(descriptor, 0)
+        _write_note(descriptor, json.dumps(note).encode())
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _write_note(descriptor: int, note: bytes) -> None:
+    try:
+        os.pwrite(descriptor, note, 0)
+    except OSError:
+        os.ftruncate(descriptor, 0)
+
+
+def _acquire(descriptor: int, path: Path, wait_seconds: float) -> None:
+    deadline = time.monotonic() + wait_seconds
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError as error:
+            if time.monotonic() < deadline:
+                time.sleep(_POLL_SECONDS)
+                continue
+            held_by = _read_note(descriptor)
+            raise LockHeld(f"{path} is held by {held_by}.", held_by=held_by) from error
+
+
+def _read_note(descriptor: int) -> str:
+    try:
+        note = json.loads(os.pread(descriptor, 4096, 0))
+        return f"{note['holder']} (pid {note['pid']}, since {note['since']})"
+    except (ValueError, KeyError, TypeError):
+        return "a process that has not said who it is"
