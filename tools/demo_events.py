@@ -113,9 +113,7 @@ def fold(record: RunRecord, event: Event) -> None:
     _take_errors(record, str(event.get("stdout") or ""))
 
 
-def _take_failure(
-    record: RunRecord, kind: str, data: Mapping[str, Any], result: Mapping[str, Any]
-) -> None:
+def _take_failure(record: RunRecord, kind: str, data: Mapping[str, Any], result: Mapping[str, Any]) -> None:
     if data.get("ignore_errors"):
         return
     task, host = str(data.get("task") or record.task), str(data.get("host", ""))

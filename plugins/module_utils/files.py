@@ -40,9 +40,7 @@ def make_dirs(path: Path, mode: int = 0o755) -> None:
                 folder.mkdir()
                 folder.chmod(mode)
     except OSError as error:
-        raise GoldenGooseError(
-            f"Cannot create the folder {path}: {error.strerror or error}."
-        ) from error
+        raise GoldenGooseError(f"Cannot create the folder {path}: {error.strerror or error}.") from error
 
 
 def write_atomic(path: Path, data: bytes, mode: int = 0o644) -> bool:
@@ -100,8 +98,6 @@ def read_json(path: Path, what: str) -> Any:
     except FileNotFoundError as error:
         raise GoldenGooseError(f"{what} is not at {path}.") from error
     except OSError as error:
-        raise GoldenGooseError(
-            f"Cannot read {what} at {path}: {error.strerror or error}."
-        ) from error
+        raise GoldenGooseError(f"Cannot read {what} at {path}: {error.strerror or error}.") from error
     except ValueError as error:
         raise GoldenGooseError(f"{what} at {path} is not JSON: {error}.") from error

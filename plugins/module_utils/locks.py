@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 from .errors import GoldenGooseError
@@ -38,15 +38,13 @@ def hold(path: Path, holder: str, wait_seconds: float = 0.0) -> Iterator[None]:
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise GoldenGooseError(
-            f"Cannot open the lock {path}: {error.strerror or error}."
-        ) from error
+        raise GoldenGooseError(f"Cannot open the lock {path}: {error.strerror or error}.") from error
     try:
         _acquire(descriptor, path, wait_seconds)
         note = {
             "holder": holder,
             "pid": os.getpid(),
-            "since": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            "since": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         # The note is only for people; where the disk is full the lock itself still works.
         os.ftruncate(descriptor, 0)
