@@ -10,10 +10,12 @@ module: vault_bootstrap
 short_description: Make a Vault ready for the promoter to sign evidence
 version_added: "0.1.0"
 description:
-  - Initialises a Vault (OpenBao or HashiCorp Vault) that unseals itself, waits until it is active, and sets up a KV
-    version 2 mount, a transit key of type ed25519 that cannot be exported, a policy and an AppRole for the promoter.
-  - The root token and the recovery key of a Vault that this module initialised go to C(root.json), the promoter's
-    credentials to C(promoter-approle.json), both in O(config_dir), readable by their owner only. Neither is returned.
+  - Initialises a Vault (OpenBao or HashiCorp Vault) that unseals itself, waits until it is active, and sets
+    up a KV version 2 mount, a transit key of type ed25519 that cannot be exported, a policy and an AppRole
+    for the promoter.
+  - The root token and the recovery key of a Vault that this module initialised go to C(root.json), the
+    promoter's credentials to C(promoter-approle.json), both in O(config_dir), readable by their owner only.
+    Neither is returned.
   - Every step looks first, so a run that was interrupted is completed by the next one.
 author:
   - Golden Goose founders (@golden-goose)
@@ -23,11 +25,12 @@ options:
     type: str
     required: true
   config_dir:
-    description: Folder for C(root.json) and C(promoter-approle.json). It is created with mode 0700 when absent.
+    description:
+      - Folder for C(root.json) and C(promoter-approle.json). It is created with mode 0700 when absent.
     type: path
     required: true
   ca_cert:
-    description: File with the CA certificates that Vault's own certificate is checked against, where they are not the system's.
+    description: File with the CA certificates that Vault's own is checked against, if not the system's.
     type: path
   token:
     description:
@@ -65,7 +68,8 @@ options:
     default: 60
 attributes:
   check_mode:
-    description: Can run in check mode and says what would change. Where no Vault answers, it says that all of it would.
+    description:
+      - Can run in check mode and says what would change. Where no Vault answers, all of it would.
     support: full
   diff_mode:
     description: Returns details on what has changed in diff mode.
@@ -104,7 +108,9 @@ approle_file:
   type: str
   sample: /etc/golden-goose/vault/promoter-approle.json
 public_key:
-  description: Public half of the evidence key, base64 of the 32 bytes of an ed25519 key. Null in check mode before the key exists.
+  description:
+    - Public half of the evidence key, base64 of the 32 bytes of an ed25519 key.
+    - Null in check mode before the key exists.
   returned: success
   type: str
   sample: pc5ZlpnEawTYYXIZHfNlLDMHAr0TcGhWpQb9/UibHbA=
