@@ -1,0 +1,68 @@
+# Copyright: Contributors to Golden Goose
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+"""What is running, read from /proc."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from .model import FINGERPRINT_VARIABLE, NAME_VARIABLE, Daemon
+
+_PROC = Path("/proc")
+
+
+def environment_of(pid: int) -> dict[str, str]:
+    """Return the environment that process ``pid`` was started with; empty when it is gone."""
+    try:
+        raw = (_PROC / str(pid) / "environ").read_bytes()
+    except OSError:
+        return {}
+    pairs = (item.partition(b"=") for item in raw.split(b"\0") if item)
+    return {os.fsdecode(key): os.fsdecode(value) for key, _equals, value in pairs}
+
+
+def fingerprint_of(pid: int) -> str | None:
+    """Return the fingerprint that process ``pid`` was started with, or None."""
+    return environment_of(pid).get(FINGERPRINT_VARIABLE)
+
+
+def _command_of(pid: int) -> list[str]:
+    try:
+        raw = (_PROC / str(pid) / "cmdline").read_bytes()
+    except OSError:
+        return []
+    return [os.fsdecode(part) for part in raw.split(b"\0")]
+
+
+def orphans(daemon: Daemon) -> Iterator[int]:
+    """Yield processes that an earlier manager started for ``daemon`` and left behind.
+
+    Children inherit the environment (a container's shim outlives containerd on purpose), so the
+    command has to be the daemon's own as well.
+    """
+    for entry in _PROC.iterdir():
+        if not entry.name.isdigit():
+            continue
+        pid = int(entry.name)
+        if environment_of(pid).get(NAME_VARIABLE) != daemon.unit:
+            continue
+        if daemon.command and _command_of(pid)[:1] != [daemon.command[0]]:
+            continue
+        yield pid
+
+
+def stop(pid: int, seconds: float) -> None:
+    """End process ``pid``: SIGTERM, and SIGKILL when it is still there after ``seconds``."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            os.kill(pid, 0)
+            time.sleep(0.05)
+        os.kill(pid, signal.SIGKILL)
