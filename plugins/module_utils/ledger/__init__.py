@@ -1,0 +1,36 @@
+# Copyright: Contributors to Golden Goose
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+"""Evidence that is only ever added to. Standard library only, no Ansible, no network.
+
+The format is described in docs/ledger-format.md, precisely enough to check a ledger without this code.
+"""
+
+from __future__ import annotations
+
+from .backup import BackupReport, backup
+from .entry import Entry, genesis_hash
+from .errors import EntryConflict, EntryRefused, LedgerBroken, LedgerError, LedgerMissing
+from .ledger import Appended, Head, Ledger
+from .objects import ObjectRef, Objects
+from .verify import Problem, Report, verify
+
+__all__ = [
+    "Appended",
+    "BackupReport",
+    "Entry",
+    "EntryConflict",
+    "EntryRefused",
+    "Head",
+    "Ledger",
+    "LedgerBroken",
+    "LedgerError",
+    "LedgerMissing",
+    "ObjectRef",
+    "Objects",
+    "Problem",
+    "Report",
+    "backup",
+    "genesis_hash",
+    "verify",
+]

@@ -1,0 +1,147 @@
+# Copyright: Contributors to Golden Goose
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+"""A verified copy of a ledger in a second place (``storage.audit: local-with-backup``)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .. import files
+from ..locks import hold
+from . import store
+from .errors import LedgerBroken, LedgerError
+from .ledger import LOCK_WAIT_SECONDS, Ledger
+from .objects import references
+from .verify import Report, verify
+
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class BackupReport:
+    """``size`` entries with the last hash ``head`` are in ``target``, and were verified there."""
+
+    size: int
+    head: str | None
+    target: str
+    changed: bool
+    copied_bytes: int
+    copied_objects: int
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "size": self.size,
+            "head": self.head,
+            "target": self.target,
+            "copied_bytes": self.copied_bytes,
+            "copied_objects": self.copied_objects,
+        }
+
+
+def backup(ledger: Ledger, target: Path | str) -> BackupReport:
+    """Bring the copy in the folder ``target`` up to date, then verify the copy itself.
+
+    Only what is new is written: the copy, too, is only ever added to. A kill leaves a copy that the next
+    call completes.
+
+    :raises LedgerBroken: the source does not hold, is shorter than its copy, or differs from it: something
+        was edited or cut, and the copy is what to restore from.
+    :raises LedgerError: the copy cannot be written, or does not verify.
+    """
+    folder = Path(target)
+    if folder.resolve() == ledger.path.resolve():
+        raise LedgerError(f"The backup of {ledger.path} cannot be the ledger itself; give another folder.")
+    found = verify(ledger.path, ledger.origin)
+    _refuse_unsound(ledger, found, folder)
+    copy = Ledger.create(folder, ledger.origin)
+    with hold(copy.lock_path, f"copying {ledger.path} to {folder}", LOCK_WAIT_SECONDS):
+        # Objects first: a copy never holds an entry without what it refers to.
+        copied_objects = _copy_objects(ledger, copy)
+        copied_bytes = _copy_entries(ledger, copy, found.bytes)
+    checked = verify(folder, ledger.origin)
+    if checked.head != found.head or (found.size and not checked.intact):
+        raise LedgerError(f"The copy in {folder} does not verify: {checked.sentence()}", report=checked.as_dict())
+    changed = bool(copied_bytes or copied_objects)
+    return BackupReport(found.size, found.head, str(folder), changed, copied_bytes, copied_objects)
+
+
+def _refuse_unsound(ledger: Ledger, found: Report, target: Path) -> None:
+    serious = [problem for problem in found.problems if problem.kind != "torn_tail"]
+    if serious:
+        raise LedgerBroken(
+            f"{ledger.path} is not copied to {target}: {found.sentence()} Restore from the copy there.",
+            sequence=serious[0].sequence,
+            report=found.as_dict(),
+        )
+
+
+def _copy_objects(source: Ledger, copy: Ledger) -> int:
+    copied = 0
+    seen: set[str] = set()
+    for entry in source.entries():
+        for reference in references(entry.data):
+            sha256 = reference["sha256"]
+            if sha256 in seen:
+                continue
+            seen.add(sha256)
+            if copy.objects.problem(reference):
+                copy.objects.put_file(source.objects.path(sha256))
+                copied += 1
+    return copied + _copy_torn(source, copy)
+
+
+def _copy_torn(source: Ledger, copy: Ledger) -> int:
+    copied = 0
+    for piece in sorted(source.torn_path.glob("*.part")):
+        files.make_dirs(copy.torn_path, 0o750)
+        copied += files.write_atomic(copy.torn_path / piece.name, piece.read_bytes(), 0o640)
+    return copied
+
+
+def _copy_entries(source: Ledger, copy: Ledger, size: int) -> int:
+    """Write to the copy what the first ``size`` bytes of the source have beyond it; return how many bytes."""
+    with store.opened(copy.entries_path) as descriptor:
+        have = os.fstat(descriptor).st_size
+        if have > size:
+            raise LedgerBroken(
+                f"{source.entries_path} is shorter than its copy {copy.entries_path} ({size} and {have} bytes): "
+                "entries were cut off. Restore from the copy.",
+                sequence=None,
+            )
+        offset = 0
+        try:
+            for block in _blocks(source.entries_path, size):
+                known = min(len(block), max(0, have - offset))
+                if os.pread(descriptor, known, offset) != block[:known]:
+                    raise LedgerBroken(
+                        f"{source.entries_path} and its copy {copy.entries_path} differ before byte "
+                        f"{offset + known}: one of them was rewritten. Find out which before anything else.",
+                        sequence=None,
+                    )
+                _write(descriptor, block[known:], offset + known)
+                offset += len(block)
+            os.fsync(descriptor)
+        except OSError as error:
+            raise LedgerError(
+                f"Cannot copy {source.entries_path} to {copy.entries_path}: {error.strerror or error}; "
+                "the next backup completes the copy."
+            ) from error
+    return size - have
+
+
+def _write(descriptor: int, data: bytes, offset: int) -> None:
+    while data:
+        count = os.pwrite(descriptor, data, offset)
+        data, offset = data[count:], offset + count
+
+
+def _blocks(path: Path, size: int) -> Iterator[bytes]:
+    with path.open("rb") as stream:
+        while size > 0 and (block := stream.read(min(_BLOCK, size))):
+            size -= len(block)
+            yield block

@@ -1,0 +1,137 @@
+# Copyright: Contributors to Golden Goose
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+"""The file ``entries.jsonl``: lines that are whole or not there, and never change."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .entry import MAX_LINE_BYTES
+from .errors import LedgerBroken, LedgerError
+
+_CHUNK = 1 << 16
+_READER_WAIT_SECONDS = 5.0
+_POLL_SECONDS = 0.005
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[int]:
+    """Open ``entries.jsonl`` for an append; the caller holds the ledger's lock.
+
+    :raises LedgerError: it cannot be opened.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError as error:
+        raise LedgerBroken(
+            f"{path} is missing although the ledger exists; restore the ledger from its backup.", sequence=None
+        ) from error
+    except OSError as error:
+        raise LedgerError(f"Cannot open {path} for writing: {error.strerror or error}.") from error
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def whole_size(descriptor: int) -> int:
+    """Return the size in bytes up to and including the last line feed: what was ever acknowledged is in it."""
+    end = os.fstat(descriptor).st_size
+    return _after_last_feed(descriptor, end)
+
+
+def last_line(descriptor: int, size: int) -> bytes | None:
+    """Return the last whole line within the first ``size`` bytes (which end with a feed), or None."""
+    if size == 0:
+        return None
+    start = _after_last_feed(descriptor, size - 1)
+    return os.pread(descriptor, size - 1 - start, start)
+
+
+def _after_last_feed(descriptor: int, end: int) -> int:
+    while end > 0:
+        start = max(0, end - _CHUNK)
+        found = os.pread(descriptor, end - start, start).rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+        end = start
+    return 0
+
+
+def write_line(descriptor: int, line: bytes, size: int, path: Path) -> int:
+    """Write ``line`` and its feed at offset ``size``, make it durable, return the new size.
+
+    :raises LedgerError: it could not be made durable; the file is again ``size`` bytes long.
+    """
+    record = line + b"\n"
+    try:
+        written = 0
+        while written < len(record):
+            written += os.pwrite(descriptor, record[written:], size + written)
+        os.fsync(descriptor)
+    except OSError as error:
+        undone = _cut_back(descriptor, size)
+        raise LedgerError(
+            f"Cannot append to {path}: {error.strerror or error}; {undone}. Free some space or repair the disk, "
+            "then run this again."
+        ) from error
+    return size + len(record)
+
+
+def _cut_back(descriptor: int, size: int) -> str:
+    try:
+        os.ftruncate(descriptor, size)
+        os.fsync(descriptor)
+    except OSError as error:
+        return f"what was written of it could not be taken back ({error.strerror or error})"
+    return "nothing of the entry was kept"
+
+
+def settled_size(lock: Path, entries: Path) -> int:
+    """Return the size of ``entries`` at a moment when no append is under way.
+
+    Readers share the lock for just that moment. A reader who may not open it, or finds it held for long,
+    takes the size as it is and leaves an unfinished last line out.
+
+    :raises OSError: ``entries`` cannot be read.
+    """
+    try:
+        descriptor = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return entries.stat().st_size
+    try:
+        deadline = time.monotonic() + _READER_WAIT_SECONDS
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    break
+                time.sleep(_POLL_SECONDS)
+        return entries.stat().st_size
+    finally:
+        os.close(descriptor)
+
+
+def lines(path: Path, size: int) -> Iterator[bytes]:
+    """Yield the lines of the first ``size`` bytes, each with its feed; only the last may lack one.
+
+    A line longer than any entry is cut into pieces, so that memory stays bounded: each piece is no entry.
+
+    :raises OSError: the file cannot be read.
+    """
+    with path.open("rb") as stream:
+        left = size
+        while left > 0:
+            line = stream.readline(min(left, MAX_LINE_BYTES + 2))
+            if not line:
+                return
+            left -= len(line)
+            yield line

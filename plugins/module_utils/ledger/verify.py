@@ -1,0 +1,213 @@
+# Copyright: Contributors to Golden Goose
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+"""Check a whole ledger from its bytes, believing nothing that was computed before."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from . import entry, store
+from .entry import BadLine, Entry
+from .errors import LedgerError, LedgerMissing
+from .ledger import Head, read_origin
+from .objects import Objects, references
+
+# A ledger that is garbage from end to end needs no report of a million lines.
+MAX_PROBLEMS = 100
+# What can be mended from the backup without doubting any entry.
+_INCOMPLETE = frozenset({"torn_tail", "object_missing", "object_altered"})
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that does not hold.
+
+    ``sequence`` is the entry concerned (None: the ledger as a whole). ``kind`` is one of ``line``, ``hash``,
+    ``link``, ``missing``, ``order``, ``duplicate_id``, ``timestamp``, ``origin``, ``ledger``, ``absent``,
+    ``torn_tail``, ``object_missing``, ``object_altered``.
+    """
+
+    sequence: int | None
+    kind: str
+    message: str
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"sequence": self.sequence, "kind": self.kind, "message": self.message}
+
+
+@dataclass(slots=True)
+class Report:
+    """What :func:`verify` found.
+
+    ``state`` is ``intact``, ``broken`` (an entry cannot be believed), ``incomplete`` (entries hold, but an
+    object is missing or altered, or the last line is unfinished) or ``nothing_to_verify`` (no entry at all,
+    which proves nothing). ``size`` is the number of entries, ``head`` the last hash, ``bytes`` the length of
+    the whole lines. At most ``MAX_PROBLEMS`` problems are kept; ``problem_count`` counts them all.
+    """
+
+    state: str = "nothing_to_verify"
+    origin: str | None = None
+    size: int = 0
+    head: str | None = None
+    bytes: int = 0
+    objects: int = 0
+    problem_count: int = 0
+    problems: list[Problem] = field(default_factory=list)
+
+    @property
+    def intact(self) -> bool:
+        return self.state == "intact"
+
+    def add(self, sequence: int | None, kind: str, message: str) -> None:
+        self.problem_count += 1
+        if len(self.problems) < MAX_PROBLEMS:
+            self.problems.append(Problem(sequence, kind, message))
+        if kind not in _INCOMPLETE:
+            self.state = "broken"
+        elif self.state != "broken":
+            self.state = "incomplete"
+
+    def sentence(self) -> str:
+        """Return the finding in one sentence."""
+        if self.state == "intact":
+            return f"All {self.size} entries of '{self.origin}' hold, and so do {self.objects} objects."
+        if not self.problems:
+            return "There is nothing to verify: the ledger has no entries."
+        first = self.problems[0]
+        where = "The ledger" if first.sequence is None else f"Entry {first.sequence}"
+        more = f" (and {self.problem_count - 1} more)" if self.problem_count > 1 else ""
+        return f"The evidence is {self.state.replace('_', ' ')}. {where}: {first.message}{more}."
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "state": self.state,
+            "origin": self.origin,
+            "size": self.size,
+            "head": self.head,
+            "objects": self.objects,
+            "problem_count": self.problem_count,
+            "problems": [problem.as_dict() for problem in self.problems],
+        }
+
+
+def verify(path: Path | str, origin: str | None = None) -> Report:
+    """Check every line, link and object of the ledger in the folder ``path``; nothing is written.
+
+    :param origin: when given, the ledger must be of it.
+    """
+    folder = Path(path)
+    report = Report()
+    try:
+        report.origin = read_origin(folder)
+    except LedgerMissing as error:
+        if (folder / "entries.jsonl").exists():
+            report.add(None, "ledger", "entries are there, but no ledger.json says of which origin")
+        else:
+            report.problem_count, report.problems = 1, [Problem(None, "absent", str(error).rstrip("."))]
+        return report
+    except LedgerError as error:
+        report.add(None, "ledger", str(error).rstrip("."))
+        return report
+    if origin is not None and origin != report.origin:
+        report.add(None, "origin", f"it is of the origin '{report.origin}', not '{origin}'")
+    _Check(folder, report).run()
+    return report
+
+
+class _Check:
+    """One pass over the lines."""
+
+    def __init__(self, folder: Path, report: Report) -> None:
+        self.entries_path = folder / "entries.jsonl"
+        self.lock_path = folder / "lock"
+        self.report = report
+        self.objects = Objects(folder / "objects" / "sha256")
+        self.objects_seen: set[str] = set()
+        self.ids: dict[bytes, int] = {}
+        self.head = Head(0, entry.genesis_hash(report.origin or ""))
+        # None after a line that could not be read: nobody can say what its hash was.
+        self.expected_hash: str | None = self.head.hash
+        self.timestamp = ""
+
+    def run(self) -> None:
+        number = 0
+        try:
+            for number, line in enumerate(self._lines()):
+                self._line(number, line)
+        except OSError as error:
+            self.report.add(None, "ledger", f"{self.entries_path} cannot be read: {error.strerror or error}")
+            return
+        self.report.size, self.report.head = self.head.size, self.head.hash
+        if self.head.size and self.report.state == "nothing_to_verify":
+            self.report.state = "intact"
+
+    def _lines(self) -> Iterator[bytes]:
+        size = store.settled_size(self.lock_path, self.entries_path)
+        for line in store.lines(self.entries_path, size):
+            if line.endswith(b"\n"):
+                self.report.bytes += len(line)
+                yield line[:-1]
+            else:
+                self.report.add(
+                    None, "torn_tail", f"the last line is unfinished ({len(line)} bytes); the next append sets it aside"
+                )
+
+    def _line(self, number: int, line: bytes) -> None:
+        try:
+            found = entry.parse(line)
+        except BadLine as error:
+            expected = self.head.size
+            self.report.add(expected, error.kind, str(error))
+            self.head = Head(expected + 1, self.head.hash)
+            self.expected_hash = None
+            return
+        self._place(found)
+        self._identity(found)
+        self._objects(found)
+
+    def _place(self, found: Entry) -> None:
+        expected = self.head.size
+        if found.sequence < expected:
+            self.report.add(found.sequence, "order", f"it stands where entry {expected} belongs")
+            return
+        if found.sequence > expected:
+            last = found.sequence - 1
+            missing = f"entry {expected} is" if last == expected else f"entries {expected} to {last} are"
+            self.report.add(expected, "missing", f"{missing} not where it belongs: entry {found.sequence} follows")
+        elif self.expected_hash is not None and found.previous_hash != self.expected_hash:
+            self._wrong_link(found)
+        if found.timestamp < self.timestamp:
+            self.report.add(found.sequence, "timestamp", "its time is before that of the entry before it")
+        self.timestamp = max(self.timestamp, found.timestamp)
+        self.head = Head(found.sequence + 1, found.hash)
+        self.expected_hash = found.hash
+
+    def _wrong_link(self, found: Entry) -> None:
+        if found.sequence == 0:
+            self.report.add(0, "origin", f"it does not begin a ledger of the origin '{self.report.origin}'")
+        else:
+            before = found.sequence - 1
+            self.report.add(
+                before, "link", f"entry {found.sequence} was made after another entry {before} than the one here"
+            )
+
+    def _identity(self, found: Entry) -> None:
+        # 16 bytes an entry instead of its text: the only thing that grows with the ledger.
+        key = hashlib.md5(found.id.encode(), usedforsecurity=False).digest()
+        first = self.ids.setdefault(key, found.sequence)
+        if first != found.sequence:
+            self.report.add(found.sequence, "duplicate_id", f"it has the id of entry {first}")
+
+    def _objects(self, found: Entry) -> None:
+        for reference in references(found.data):
+            if reference["sha256"] in self.objects_seen:
+                continue
+            self.objects_seen.add(reference["sha256"])
+            self.report.objects += 1
+            if problem := self.objects.problem(reference):
+                self.report.add(found.sequence, *problem)
