@@ -113,22 +113,40 @@ class Ledger:
         :raises LedgerError: it could not be written; the ledger is as it was.
         :raises LockHeld: another writer kept the lock for ``LOCK_WAIT_SECONDS``.
         """
-        full = _full_data(event, data)
-        check_metadata(metadata)
-        refuse_secrets(full)
-        refuse_secrets(metadata, "metadata")
-        said = entry.content(type, full, metadata)
+        full, said = _checked(type, event, data, metadata)
         with hold(self.lock_path, f"appending '{event}' to {self.path}", LOCK_WAIT_SECONDS):
             self._repair(metadata)
-            if id is not None and (known := self.find(id)) is not None:
-                if known.content() != said:
-                    raise EntryConflict(
-                        f"Entry {known.sequence} of {self.path} already has the id {id} with other content; "
-                        "evidence is never rewritten, use a new id.",
-                        sequence=known.sequence,
-                    )
+            if known := self._same(id, said):
                 return Appended(known, changed=False)
             return Appended(self._write(id or str(uuid.uuid4()), type, full, metadata), changed=True)
+
+    def preview(
+        self,
+        *,
+        type: str,
+        event: str,
+        data: Mapping[str, Any],
+        metadata: Mapping[str, Any],
+        id: str | None = None,
+    ) -> Entry | None:
+        """Return the entry that :meth:`append` would find unchanged, or None when it would add one.
+
+        Nothing is written. It raises what ``append`` raises for the same arguments.
+        """
+        full, said = _checked(type, event, data, metadata)
+        head = self.head()
+        if known := self._same(id, said):
+            return known
+        entry.seal(
+            sequence=head.size,
+            id=id or str(uuid.uuid4()),
+            timestamp=clock.stamp(self._now()),
+            type=type,
+            data=full,
+            metadata=metadata,
+            previous_hash=head.hash,
+        )
+        return None
 
     def entries(self, strict: bool = True) -> Iterator[Entry]:
         """Yield the entries in order, reading as it goes; each is checked to follow the one before.
@@ -176,6 +194,17 @@ class Ledger:
         """
         with store.opened(self.entries_path) as descriptor:
             return self._head(self._last(descriptor, store.whole_size(descriptor)))
+
+    def _same(self, id: str | None, said: bytes) -> Entry | None:
+        """Return the entry with this id when it says the same; None when there is none."""
+        known = self.find(id) if id is not None else None
+        if known is not None and known.content() != said:
+            raise EntryConflict(
+                f"Entry {known.sequence} of {self.path} already has the id {id} with other content; "
+                "evidence is never rewritten, use a new id.",
+                sequence=known.sequence,
+            )
+        return known
 
     def _write(self, id: str, type: str, data: Mapping[str, Any], metadata: Mapping[str, Any]) -> Entry:
         """Seal and write one entry. The caller holds the lock and has repaired the tail."""
@@ -270,7 +299,14 @@ def read_origin(path: Path) -> str:
     return origin
 
 
-def _full_data(event: str, data: Mapping[str, Any]) -> dict[str, Any]:
+def _checked(
+    type: str, event: str, data: Mapping[str, Any], metadata: Mapping[str, Any]
+) -> tuple[dict[str, Any], bytes]:
+    """Return the full data of an entry, and the bytes of what it says."""
     if data.get("event", event) != event:
         raise EntryRefused(f"data.event is '{data['event']}' but the entry is of the event '{event}'.")
-    return {**data, "event": event}
+    full = {**data, "event": event}
+    check_metadata(metadata)
+    refuse_secrets(full)
+    refuse_secrets(metadata, "metadata")
+    return full, entry.content(type, full, metadata)

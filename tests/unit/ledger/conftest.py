@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from ansible_collections.golden_goose.compliance.plugins.module_utils.ledger import Appended, Ledger
 
 ORIGIN = "example.test/sandbox"

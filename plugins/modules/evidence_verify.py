@@ -1,0 +1,120 @@
+#!/usr/bin/python
+# Copyright: Contributors to Golden Goose
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Verify the whole ledger."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: evidence_verify
+short_description: Verify every entry and object of the ledger
+version_added: "0.1.0"
+description:
+  - Recomputes every hash and link from the bytes of the ledger, and the hash of every object that an entry refers to.
+  - Fails unless the ledger is intact, and says which entry does not hold. A ledger without entries is no success.
+  - Nothing is written.
+author:
+  - Golden Goose founders (@golden-goose)
+extends_documentation_fragment:
+  - golden_goose.compliance.ledger
+options:
+  required_state:
+    description:
+      - V(intact) fails on anything else.
+      - V(any) only reports.
+    type: str
+    choices: [intact, any]
+    default: intact
+attributes:
+  check_mode:
+    description: Can run in check mode without making changes.
+    support: full
+  diff_mode:
+    description: Reports what was changed, or would be, in diff mode.
+    support: none
+  idempotent:
+    description: When run twice in a row with the same arguments, the second run changes nothing.
+    support: full
+seealso:
+  - module: golden_goose.compliance.evidence_backup
+"""
+
+EXAMPLES = r"""
+- name: Prove that no entry was edited, removed or swapped
+  golden_goose.compliance.evidence_verify:
+    ledger: /var/lib/golden-goose/ledger
+    origin: golden-goose.local/sandbox
+"""
+
+RETURN = r"""
+summary:
+  description: The finding in one sentence.
+  returned: always
+  type: str
+  sample: All 42 entries of 'golden-goose.local/sandbox' hold, and so do 6 objects.
+report:
+  description: What was found.
+  returned: always
+  type: dict
+  contains:
+    state:
+      description: V(intact), V(broken), V(incomplete) or V(nothing_to_verify).
+      type: str
+    origin:
+      description: Name of the ledger.
+      type: str
+    size:
+      description: Number of entries.
+      type: int
+    head:
+      description: Hash of the last entry.
+      type: str
+    objects:
+      description: Number of objects that entries refer to.
+      type: int
+    problem_count:
+      description: Number of problems.
+      type: int
+    problems:
+      description: The first hundred problems.
+      type: list
+      elements: dict
+      contains:
+        sequence:
+          description: The entry concerned; null for the ledger as a whole.
+          type: int
+        kind:
+          description: What kind of problem it is.
+          type: str
+        message:
+          description: What does not hold.
+          type: str
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.golden_goose.compliance.plugins.module_utils.arguments import LEDGER_OPTIONS
+from ansible_collections.golden_goose.compliance.plugins.module_utils.errors import GoldenGooseError
+from ansible_collections.golden_goose.compliance.plugins.module_utils.ledger import verify
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            **LEDGER_OPTIONS,
+            "required_state": {"type": "str", "choices": ["intact", "any"], "default": "intact"},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        report = verify(module.params["ledger"], module.params["origin"])
+    except GoldenGooseError as error:
+        module.fail_json(msg=str(error), **error.facts)
+    facts = {"changed": False, "summary": report.sentence(), "report": report.as_dict()}
+    if module.params["required_state"] == "intact" and not report.intact:
+        module.fail_json(msg=report.sentence(), **facts)
+    module.exit_json(**facts)
+
+
+if __name__ == "__main__":
+    main()
