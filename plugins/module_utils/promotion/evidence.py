@@ -1,0 +1,112 @@
+# Copyright: Contributors to Golden Goose
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+"""The engine's view of the ledger: read it, append with the audit metadata, and trust it or stop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import GoldenGooseError
+from ..ledger import Entry, Ledger, LedgerBroken, LedgerError, ObjectRef, Report, verify
+from ..locks import LockHeld
+from .model import step_id
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One ledger, the metadata that every entry carries, and the copy it must not fall behind.
+
+    ``backup`` is the folder of the verified copy, or None where there is none.
+    """
+
+    ledger: Ledger
+    metadata: dict[str, Any]
+    backup: Path | None = None
+
+    def record(self, event: str, data: dict[str, Any], *, step_of: str | None = None, type: str = "promotion") -> Entry:
+        """Append one entry and return it once it is on disk.
+
+        :param step_of: the promotion whose step this is; a step is recorded at most once.
+        :raises LedgerError: it could not be made durable.
+        """
+        step = f"gate:{event}" if "gate" in data else event
+        identity = step_id(step_of, step) if step_of else None
+        return self.ledger.append(type=type, event=event, data=data, metadata=self.metadata, id=identity).entry
+
+    def entries(self) -> Iterator[Entry]:
+        """Yield all entries, oldest first."""
+        return self.ledger.entries()
+
+    def store(self, content: bytes, media_type: str) -> ObjectRef:
+        """Keep ``content`` as a ledger object; return its sha256, size and media type."""
+        return self.ledger.objects.put_bytes(content, media_type)
+
+    def load(self, reference: ObjectRef) -> bytes:
+        """Return the bytes of a ledger object, checked against its digest."""
+        return self.ledger.objects.read(reference["sha256"])
+
+    def report(self) -> Report:
+        """Verify the whole ledger."""
+        return verify(self.ledger.path, self.ledger.origin)
+
+    def require_sound(self) -> None:
+        """Refuse to go on with a ledger that was altered or cut; nothing is appended to such a one.
+
+        :raises LedgerBroken: a line was edited, removed or swapped, or the backup has entries that
+            the ledger has not.
+        """
+        report = self.report()
+        problem = report.sentence() if report.state == "broken" else self.behind_backup()
+        if problem:
+            raise LedgerBroken(
+                f"The ledger at {self.ledger.path} cannot be trusted: {problem.rstrip('.')}; nothing was appended "
+                "and nothing was promoted (gate chain: observed broken, required intact). Leave it as it is "
+                "and run playbooks/verify.yml.",
+                denied=[{"gate": "chain", "observed": report.as_dict(), "required": {"state": "intact"}}],
+            )
+
+    def behind_backup(self) -> str | None:
+        """Return what the backup copy has that the ledger lacks, or None.
+
+        A chain whose tail was cut still verifies; only a second place can tell.
+        """
+        if self.backup is None or not (self.backup / "ledger.json").exists():
+            return None
+        head = Ledger.open(self.backup).head()
+        if head.size == 0:
+            return None
+        if any(entry.hash == head.hash for entry in self.entries() if entry.sequence == head.size - 1):
+            return None
+        return f"the last of the {head.size} entries in its backup {self.backup} is not in it"
+
+    @contextmanager
+    def refusing(self, service: str, promotion_id: str | None = None) -> Iterator[None]:
+        """Leave a ``refused`` entry when the block ends in an error that is not the ledger's own.
+
+        Such an entry does not close the promotion: what stopped it (a server that is down, another
+        run) can pass, and the promotion is then resumed.
+        """
+        try:
+            yield
+        except (LedgerError, AlreadyRecorded):
+            raise
+        except GoldenGooseError as error:
+            data = {"service": service, "reason": str(error), "final": False}
+            if promotion_id:
+                data["promotion_id"] = promotion_id
+            try:
+                self.record("refused", data)
+            except (LedgerError, LockHeld) as failure:
+                raise GoldenGooseError(
+                    f"{error} (The refusal could not be recorded: {failure})", **error.facts
+                ) from error
+            raise
+
+
+class AlreadyRecorded(GoldenGooseError):
+    """A failure whose entry is in the ledger already."""

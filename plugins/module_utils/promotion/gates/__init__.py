@@ -1,0 +1,30 @@
+# Copyright: Contributors to Golden Goose
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+"""The gates by name. A gate is a function from a context to a verdict, in a file of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from .chain import chain
+from .context import GateContext, Scanners, private_copy
+from .coverage import coverage
+from .health import health
+from .provenance import provenance
+from .sast import sast
+
+from ..model import Verdict
+
+Gate = Callable[[GateContext], Verdict]
+
+# In the order in which they are evaluated; chain is last, so that it covers the verdicts of the others.
+GATES: dict[str, Gate] = {
+    "provenance": provenance,
+    "sast": sast,
+    "coverage": coverage,
+    "health": health,
+    "chain": chain,
+}
+
+__all__ = ["GATES", "Gate", "GateContext", "Scanners", "private_copy"]
