@@ -1,0 +1,141 @@
+# Copyright: Contributors to Golden Goose
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+"""What the ledger says about compliance, as numbers.
+
+What cannot be believed is not compliant: with a broken chain every state is 0, whatever the entries say.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+
+from ..errors import GoldenGooseError
+from ..ledger import Entry, Ledger, Report, verify
+from ..promotion.model import REQUIRED_GATES
+from ..promotion.state import Promotion, ServiceState, fold
+
+# What `verify` reports, and a ledger that could not even be read.
+LEDGER_STATES = ("intact", "incomplete", "nothing_to_verify", "broken", "unreadable")
+OUTCOMES = ("completed", "refused", "failed", "rolled_back", "open")
+_OBJECT_PROBLEMS = frozenset({"object_missing", "object_altered"})
+
+
+@dataclass(frozen=True)
+class Figures:
+    """One reading of the ledger.
+
+    ``compliance`` is 1 for a service whose latest evidence makes it compliant, else 0. The two ratios lie
+    between 0 and 1, and are NaN while there is nothing to take a ratio of. ``last_failed`` is 1 for a service
+    whose latest finished promotion did not succeed. ``last_entry`` is in seconds since 1970, NaN without
+    entries. ``reason`` says in one sentence what is wrong, empty when nothing is.
+    """
+
+    ledger_state: str
+    reason: str = ""
+    entries: int = 0
+    bytes: int = 0
+    problems: int = 0
+    last_entry: float = math.nan
+    success_rate: float = math.nan
+    completeness: float = math.nan
+    compliance: Mapping[str, int] = field(default_factory=dict)
+    last_failed: Mapping[str, int] = field(default_factory=dict)
+    promotions: Mapping[tuple[str, str], int] = field(default_factory=dict)
+
+    @property
+    def chain_intact(self) -> bool:
+        """Whether every entry can be believed; a missing object is a gap, not a break."""
+        return self.ledger_state not in ("broken", "unreadable")
+
+
+def read(path: Path) -> Figures:
+    """Verify the ledger in the folder ``path`` and return its figures; whatever is wrong becomes a figure."""
+    try:
+        report = verify(path)
+        entries = Ledger.open(path).entries(strict=False) if report.size else iter(())
+        # An entry that was appended since the verification belongs to the next reading.
+        return compute(report, islice(entries, report.size))
+    except (GoldenGooseError, OSError) as error:
+        return Figures("unreadable", reason=str(error), completeness=0.0, problems=1)
+    except (KeyError, TypeError, ValueError) as error:
+        reason = f"An entry of the ledger {path} lacks what its event needs ({type(error).__name__}: {error})."
+        return Figures("unreadable", reason=reason, completeness=0.0, problems=1)
+
+
+def compute(report: Report, entries: Iterable[Entry]) -> Figures:
+    """Return the figures of ``entries``, which ``report`` is about.
+
+    :raises KeyError, TypeError, ValueError: an entry does not have what its event needs.
+    """
+    last = _Last()
+    states = fold(last.watch(entries))
+    broken = report.state == "broken"
+    lost = {p.sequence for p in report.problems if p.kind in _OBJECT_PROBLEMS and p.sequence is not None}
+    promotions = [promotion for state in states.values() for promotion in state.promotions.values()]
+    return Figures(
+        ledger_state=report.state,
+        reason="" if report.intact else report.sentence(),
+        entries=report.size,
+        bytes=report.bytes,
+        problems=report.problem_count if report.state != "nothing_to_verify" else 0,
+        last_entry=last.seconds,
+        success_rate=_success_rate(promotions),
+        completeness=0.0 if broken else _completeness(promotions, lost),
+        compliance={name: int(not broken and state.compliant is not None) for name, state in states.items()},
+        last_failed={name: int(_last_failed(state)) for name, state in states.items()},
+        promotions=Counter(
+            (promotion.service, "open" if promotion.open else promotion.phase) for promotion in promotions
+        ),
+    )
+
+
+class _Last:
+    """Remembers the time of the last entry while others read them."""
+
+    def __init__(self) -> None:
+        self.seconds = math.nan
+
+    def watch(self, entries: Iterable[Entry]) -> Iterator[Entry]:
+        for entry in entries:
+            self.seconds = datetime.fromisoformat(entry.timestamp).timestamp()
+            yield entry
+
+
+def _success_rate(promotions: Iterable[Promotion]) -> float:
+    """Return completed ÷ finished. A promotion that was completed and later undone by hand did succeed."""
+    finished = [promotion for promotion in promotions if not promotion.open]
+    if not finished:
+        return math.nan
+    return sum(promotion.completed is not None for promotion in finished) / len(finished)
+
+
+def _completeness(promotions: Iterable[Promotion], lost: set[int]) -> float:
+    """Return how much of the evidence is there that promotions which touched the cluster have to leave."""
+    present = required = 0
+    for promotion in promotions:
+        if promotion.open or not (promotion.started or promotion.completed or promotion.failed):
+            continue
+        steps = _required_entries(promotion)
+        required += len(steps)
+        present += sum(step is not None and step.sequence not in lost for step in steps)
+    return present / required if required else math.nan
+
+
+def _required_entries(promotion: Promotion) -> list[Entry | None]:
+    verdicts = [promotion.verdicts.get(gate) for gate in REQUIRED_GATES]
+    ended = [promotion.failed, promotion.rolled_back] if promotion.failed else [promotion.completed]
+    return [promotion.requested, *verdicts, promotion.started, *ended]
+
+
+def _last_failed(state: ServiceState) -> bool:
+    for promotion in reversed(state.promotions.values()):
+        if not promotion.open:
+            return promotion.completed is None
+    return False

@@ -1,0 +1,96 @@
+# Copyright: Contributors to Golden Goose
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+"""Figures as metrics: names, help texts and labels, without any library."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from .figures import LEDGER_STATES, OUTCOMES, Figures
+from .watch import Watch
+
+_NOT_IN_NAME = re.compile(r"[^a-z0-9_]")
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One gauge: its samples are (label values, value), in the order of ``labels``."""
+
+    name: str
+    help: str
+    samples: Sequence[tuple[tuple[str, ...], float]]
+    labels: tuple[str, ...] = ()
+
+
+def metrics(watch: Watch, services: Sequence[str]) -> Iterator[Metric]:
+    """Yield every metric; ``services`` have a series even before the ledger knows them."""
+    figures = watch.figures()
+    known = {**dict.fromkeys(services, 0), **figures.compliance}
+    yield from _required(figures, known)
+    yield from _by_service(figures, known)
+    yield from _ledger(figures)
+    yield _single("golden_goose_ledger_verified_timestamp_seconds", "When it was last verified.", watch.verified_at)
+    yield _single("golden_goose_ledger_verify_seconds", "How long that took.", watch.verify_seconds)
+
+
+def compliance_metric_name(service: str) -> str:
+    """Return the name of a service's own series: ``service_a_compliance_state`` for service-a."""
+    return f"{_NOT_IN_NAME.sub('_', service)}_compliance_state"
+
+
+def _required(figures: Figures, known: Mapping[str, int]) -> Iterator[Metric]:
+    for service, state in known.items():
+        text = f"1 when the evidence makes {service} compliant, 0 when it does not or cannot be believed."
+        yield _single(compliance_metric_name(service), text, state)
+    yield _single(
+        "promotion_success_rate", "Completed ÷ finished promotions; NaN while none has finished.", figures.success_rate
+    )
+    yield _single(
+        "evidence_completeness",
+        "Entries and objects present ÷ required, of all promotions that touched the cluster; NaN while none has.",
+        figures.completeness,
+    )
+
+
+def _by_service(figures: Figures, known: Mapping[str, int]) -> Iterator[Metric]:
+    yield Metric(
+        "golden_goose_service_compliance_state",
+        "As service_a_compliance_state, for every service.",
+        [((service,), state) for service, state in known.items()],
+        ("service",),
+    )
+    yield Metric(
+        "golden_goose_last_promotion_failed",
+        "1 when the latest finished promotion of the service did not succeed.",
+        [((service,), figures.last_failed.get(service, 0)) for service in known],
+        ("service",),
+    )
+    yield Metric(
+        "golden_goose_promotions",
+        "Promotions in the ledger by how they ended.",
+        [((s, outcome), figures.promotions.get((s, outcome), 0)) for s in known for outcome in OUTCOMES],
+        ("service", "outcome"),
+    )
+
+
+def _ledger(figures: Figures) -> Iterator[Metric]:
+    yield Metric(
+        "golden_goose_ledger_state",
+        "1 for the state that the ledger is in.",
+        [((state,), int(state == figures.ledger_state)) for state in LEDGER_STATES],
+        ("state",),
+    )
+    yield _single("golden_goose_audit_chain_intact", "0 when an entry cannot be believed.", int(figures.chain_intact))
+    yield _single("golden_goose_ledger_entries", "Entries in the ledger.", figures.entries)
+    yield _single("golden_goose_ledger_bytes", "Bytes of all entries.", figures.bytes)
+    yield _single("golden_goose_ledger_problems", "Things that do not hold.", figures.problems)
+    if not math.isnan(figures.last_entry):
+        yield _single("golden_goose_ledger_last_entry_timestamp_seconds", "Time of the last entry.", figures.last_entry)
+
+
+def _single(name: str, text: str, value: float) -> Metric:
+    return Metric(name, text, [((), value)])
