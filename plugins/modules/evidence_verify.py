@@ -19,6 +19,11 @@ author:
 extends_documentation_fragment:
   - golden_goose.compliance.ledger
 options:
+  copy:
+    description:
+      - Folder of the copy that M(golden_goose.compliance.evidence_backup) keeps.
+      - The ledger must still have every entry that the copy has. Cut-off last entries are noticed only this way.
+    type: path
   required_state:
     description:
       - V(intact) fails on anything else.
@@ -45,6 +50,7 @@ EXAMPLES = r"""
   golden_goose.compliance.evidence_verify:
     ledger: /var/lib/golden-goose/ledger
     origin: golden-goose.local/sandbox
+    copy: /var/backups/golden-goose/ledger
 """
 
 RETURN = r"""
@@ -95,19 +101,20 @@ report:
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.golden_goose.compliance.plugins.module_utils.arguments import LEDGER_OPTIONS
 from ansible_collections.golden_goose.compliance.plugins.module_utils.errors import GoldenGooseError
-from ansible_collections.golden_goose.compliance.plugins.module_utils.ledger import verify
+from ansible_collections.golden_goose.compliance.plugins.module_utils.evidence.keeping import check
 
 
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
             **LEDGER_OPTIONS,
+            "copy": {"type": "path"},
             "required_state": {"type": "str", "choices": ["intact", "any"], "default": "intact"},
         },
         supports_check_mode=True,
     )
     try:
-        report = verify(module.params["ledger"], module.params["origin"])
+        report = check(module.params["ledger"], module.params["origin"], module.params["copy"])
     except GoldenGooseError as error:
         module.fail_json(msg=str(error), **error.facts)
     facts = {"changed": False, "summary": report.sentence(), "report": report.as_dict()}

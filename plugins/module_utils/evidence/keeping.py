@@ -1,7 +1,7 @@
 # Copyright: Contributors to Golden Goose
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
-"""Keep a copy of the ledger, and say in the ledger that it was made."""
+"""Make a ledger, keep a copy of it, and say in the ledger that it was made."""
 
 from __future__ import annotations
 
@@ -9,7 +9,49 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..ledger import BackupReport, Ledger, LedgerBroken, backup, verify
+from ..ledger import (
+    BackupReport,
+    Head,
+    Ledger,
+    LedgerBroken,
+    LedgerError,
+    LedgerMissing,
+    Report,
+    backup,
+    compare,
+    genesis_hash,
+    verify,
+)
+from ..ledger.ledger import checked_origin
+
+
+def create(path: Path | str, origin: str, dry_run: bool = False) -> tuple[bool, Head]:
+    """Make the ledger at ``path`` when there is none; return whether that was so, and its head.
+
+    :raises LedgerError: a ledger of another origin is there, it is broken, or it cannot be written.
+    """
+    try:
+        return False, Ledger.open(path, checked_origin(origin)).head()
+    except LedgerMissing:
+        if dry_run:
+            return True, Head(0, genesis_hash(origin))
+        return True, Ledger.create(path, origin).head()
+
+
+def check(path: Path | str, origin: str | None, copy: Path | str | None) -> Report:
+    """Verify the ledger at ``path``, and that it still has everything that its ``copy`` has.
+
+    :raises LedgerError: one of the two cannot be read.
+    """
+    report = verify(path, origin)
+    if copy is not None:
+        try:
+            problem = compare(path, copy)
+        except OSError as error:
+            raise LedgerError(f"Cannot compare {path} with {copy}: {error.strerror or error}.") from error
+        if problem:
+            report.add(problem.sequence, problem.kind, problem.message)
+    return report
 
 
 def keep_copy(

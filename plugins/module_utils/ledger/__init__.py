@@ -8,7 +8,7 @@ The format is described in docs/ledger-format.md, precisely enough to check a le
 
 from __future__ import annotations
 
-from .backup import BackupReport, backup
+from .backup import BackupReport, backup, compare
 from .entry import Entry, genesis_hash
 from .errors import EntryConflict, EntryRefused, LedgerBroken, LedgerError, LedgerMissing
 from .ledger import Appended, Head, Ledger
@@ -31,6 +31,7 @@ __all__ = [
     "Problem",
     "Report",
     "backup",
+    "compare",
     "genesis_hash",
     "verify",
 ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from . import store
 from .errors import LedgerBroken, LedgerError
 from .ledger import LOCK_WAIT_SECONDS, Ledger
 from .objects import references
-from .verify import Report, verify
+from .verify import Problem, Report, verify
 
 _BLOCK = 1 << 20
 
@@ -68,6 +69,27 @@ def backup(ledger: Ledger, target: Path | str) -> BackupReport:
         raise LedgerError(f"The copy in {folder} does not verify: {checked.sentence()}", report=checked.as_dict())
     changed = bool(copied_bytes or copied_objects)
     return BackupReport(found.size, found.head, str(folder), changed, copied_bytes, copied_objects)
+
+
+def compare(path: Path | str, target: Path | str) -> Problem | None:
+    """Return what the copy in ``target`` shows to be wrong with the ledger in ``path``, or None.
+
+    A chain whose last entries were cut off, or that was rewritten from end to end, holds in itself; only a
+    second place can tell. An absent or outdated copy shows nothing. Kinds are ``cut`` and ``rewritten``.
+    """
+    mine, copy = Path(path) / "entries.jsonl", Path(target) / "entries.jsonl"
+    if not copy.is_file() or not mine.is_file():
+        return None
+    have = store.settled_size(Path(target) / "lock", copy)
+    size = store.settled_size(Path(path) / "lock", mine)
+    for number, (line, copied) in enumerate(zip_longest(store.lines(mine, size), store.lines(copy, have))):
+        if copied is None or not copied.endswith(b"\n"):
+            return None
+        if line is None or not line.endswith(b"\n"):
+            return Problem(number, "cut", f"it is in the copy {target} but no longer in the ledger")
+        if line != copied:
+            return Problem(number, "rewritten", f"it is not what the copy {target} holds")
+    return None
 
 
 def _refuse_unsound(ledger: Ledger, found: Report, target: Path) -> None:

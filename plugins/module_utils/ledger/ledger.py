@@ -65,6 +65,7 @@ class Ledger:
         ledger = cls(Path(path), checked_origin(origin))
         if (ledger.path / _DESCRIPTION).exists():
             return cls.open(path, origin)
+        files.make_dirs(ledger.path.parent)
         files.make_dirs(ledger.path, 0o750)
         with hold(ledger.lock_path, "creating the ledger", LOCK_WAIT_SECONDS):
             if ledger.entries_path.exists() and ledger.entries_path.stat().st_size:

@@ -29,7 +29,7 @@ class Problem:
 
     ``sequence`` is the entry concerned (None: the ledger as a whole). ``kind`` is one of ``line``, ``hash``,
     ``link``, ``missing``, ``order``, ``duplicate_id``, ``timestamp``, ``origin``, ``ledger``, ``absent``,
-    ``torn_tail``, ``object_missing``, ``object_altered``.
+    ``torn_tail``, ``object_missing``, ``object_altered``; compared with a copy also ``cut`` and ``rewritten``.
     """
 
     sequence: int | None
