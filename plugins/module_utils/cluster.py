@@ -113,16 +113,41 @@ class KubernetesCluster:
         found = self._read(f"/apis/apps/v1/namespaces/{namespace}/deployments/{name}", f"deployment {name}")
         return _view(found) if found is not None else None
 
-    def apply(self, objects: Sequence[Mapping[str, Any]]) -> None:
+    def apply(self, objects: Sequence[Mapping[str, Any]], dry_run: bool = False) -> None:
         """Make the objects so by server-side apply, in order; fields that others own become ours.
+
+        :param dry_run: have the API server check them and change nothing.
 
         :raises ClusterError: the API server does not answer or refuses one of them.
         """
-        query = {"fieldManager": FIELD_MANAGER, "force": "true"}
+        query = {"fieldManager": FIELD_MANAGER, "force": "true"} | ({"dryRun": "All"} if dry_run else {})
         for item in objects:
             path, what = _path(item), _what(item)
             answer = self.request("PATCH", path, item, query, "application/apply-patch+yaml")
             self._require(answer, (200, 201), f"to apply {what}")
+
+    def changes(self, objects: Sequence[Mapping[str, Any]]) -> list[str]:
+        """Return which objects ``apply`` would create or change, as "Kind name in namespace".
+
+        :raises ClusterError: the API server does not answer or refuses one of them.
+        """
+        query = {"fieldManager": FIELD_MANAGER, "force": "true", "dryRun": "All"}
+        changed = []
+        for item in objects:
+            path, what = _path(item), _what(item)
+            answer = self.request("PATCH", path, item, query, "application/apply-patch+yaml")
+            wanted = self._require(answer, (200, 201), f"to apply {what}")
+            found = self._read(path, what)
+            if found is None or _comparable(found) != _comparable(wanted):
+                changed.append(what)
+        return changed
+
+    def exists(self, item: Mapping[str, Any]) -> bool:
+        """Return whether there is an object of this kind, name and namespace.
+
+        :raises ClusterError: the API server does not answer or refuses.
+        """
+        return self._read(_path(item), _what(item)) is not None
 
     def delete(self, objects: Sequence[Mapping[str, Any]]) -> None:
         """Remove the objects, last one first, and return when their Deployments are gone.
@@ -279,6 +304,13 @@ def _path(item: Mapping[str, Any]) -> str:
     prefix = "/api" if key[0] == "v1" else "/apis"
     metadata = item["metadata"]
     return f"{prefix}/{key[0]}/namespaces/{metadata['namespace']}/{_RESOURCES[key]}/{metadata['name']}"
+
+
+def _comparable(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what the API server keeps by itself."""
+    kept = {key: value for key, value in document.items() if key not in ("metadata", "status")}
+    metadata = document["metadata"]
+    return kept | {"labels": metadata.get("labels"), "annotations": metadata.get("annotations")}
 
 
 def _what(item: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from .model import Gates, Health, Service, find_service, load_service
+from .model import Gates, Health, Service, find_service, find_tests, load_service
 from .render import render_manifests
 from .source import source_digest
 
@@ -14,6 +14,7 @@ __all__ = [
     "Health",
     "Service",
     "find_service",
+    "find_tests",
     "load_service",
     "render_manifests",
     "source_digest",

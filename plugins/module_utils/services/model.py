@@ -107,8 +107,7 @@ def find_service(services_dir: Path, name: str) -> Service:
     service = load_service(folder)
     if service.name != name:
         raise GoldenGooseError(
-            f"{folder / DESCRIPTION}: name is '{service.name}', but the folder is called '{name}'; "
-            "make them the same."
+            f"{folder / DESCRIPTION}: name is '{service.name}', but the folder is called '{name}'; make them the same."
         )
     return service
 
@@ -118,6 +117,19 @@ def known_services(services_dir: Path) -> list[str]:
     if not services_dir.is_dir():
         return []
     return sorted(entry.name for entry in services_dir.iterdir() if (entry / DESCRIPTION).is_file())
+
+
+def find_tests(service: Service) -> list[Path]:
+    """Return the files that pytest would collect, sorted.
+
+    :raises GoldenGooseError: there is none; a service without tests cannot become compliant.
+    """
+    found = sorted({*service.tests.rglob("test_*.py"), *service.tests.rglob("*_test.py")})
+    if not found:
+        raise GoldenGooseError(
+            f"Service {service.name} has no tests: {service.tests} holds no test_*.py; write some first."
+        )
+    return found
 
 
 def _read_yaml(file: Path) -> Mapping[Any, Any]:

@@ -75,9 +75,7 @@ def _templates(service: Service) -> list[Path]:
 def _render(template: Path, values: Mapping[str, Any]) -> str:
     jinja2 = require("jinja2")
     sandbox = require("jinja2.sandbox", "jinja2")
-    environment = sandbox.ImmutableSandboxedEnvironment(
-        undefined=jinja2.StrictUndefined, keep_trailing_newline=True
-    )
+    environment = sandbox.ImmutableSandboxedEnvironment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
     try:
         return str(environment.from_string(template.read_text(encoding="utf-8")).render(values))
     except jinja2.TemplateError as error:
@@ -96,16 +94,12 @@ def _load(template: Path, text: str) -> Iterator[dict[str, Any]]:
     for document in documents:
         if document is None:
             continue
-        if not isinstance(document, dict) or not all(
-            document.get(k) for k in ("apiVersion", "kind", "metadata")
-        ):
+        if not isinstance(document, dict) or not all(document.get(k) for k in ("apiVersion", "kind", "metadata")):
             raise GoldenGooseError(f"{template} must render to objects with apiVersion, kind and metadata.")
         yield document
 
 
-def _complete(
-    item: dict[str, Any], namespace: str, labels: Mapping[str, str], annotations: Mapping[str, str]
-) -> None:
+def _complete(item: dict[str, Any], namespace: str, labels: Mapping[str, str], annotations: Mapping[str, str]) -> None:
     metadata = item["metadata"]
     metadata["namespace"] = namespace
     metadata["labels"] = {**metadata.get("labels", {}), **labels}

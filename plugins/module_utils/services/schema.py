@@ -58,9 +58,7 @@ _RULES: dict[str, _Rule] = {
     "name": _Rule(_NAME_SENTENCE, _matches(_NAME)),
     "version": _Rule('a version in quotes such as "1.0.0"', _matches(_VERSION), "0.1.0"),
     "image": _Rule("<host with a dot>/<path> without tag or digest", _matches(_IMAGE)),
-    "port": _Rule(
-        "a whole number from 1024 to 65535 (the service does not run as root)", _whole(1024, 65535)
-    ),
+    "port": _Rule("a whole number from 1024 to 65535 (the service does not run as root)", _whole(1024, 65535)),
     "replicas": _Rule(f"a whole number from 1 to {_MAX_REPLICAS}", _whole(1, _MAX_REPLICAS), 1),
     "dependencies": _Rule("a list of names of services", _names, []),
     "paths.source": _Rule("a folder inside the service", _path, "src"),
