@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from ..errors import GoldenGooseError
 from ..files import make_dirs, write_atomic
+from ..imports import require
 
 
 def kubeconfig(server: str, authority: bytes, certificate: bytes, key: bytes, user: str) -> bytes:
@@ -23,7 +27,10 @@ def kubeconfig(server: str, authority: bytes, certificate: bytes, key: bytes, us
         return base64.b64encode(pem).decode()
 
     cluster = {"server": server, "certificate-authority-data": encode(authority)}
-    credentials = {"client-certificate-data": encode(certificate), "client-key-data": encode(key)}
+    return _config(cluster, user, {"client-certificate-data": encode(certificate), "client-key-data": encode(key)})
+
+
+def _config(cluster: Mapping[str, Any], user: str, credentials: Mapping[str, str]) -> bytes:
     config = {
         "apiVersion": "v1",
         "kind": "Config",
@@ -33,6 +40,33 @@ def kubeconfig(server: str, authority: bytes, certificate: bytes, key: bytes, us
         "current-context": user,
     }
     return (json.dumps(config, indent=1) + "\n").encode()
+
+
+def write_credentials(path: Path, token: str, like: Path | None, user: str, *, check: bool) -> bool:
+    """Write ``token``, or a kubeconfig with it for the cluster of the kubeconfig ``like``; return whether it changed.
+
+    :raises GoldenGooseError: ``like`` cannot be read, or ``path`` cannot be written.
+    """
+    content = token.encode() if like is None else _config(_cluster_of(like), user, {"token": token})
+    if check:
+        return not path.exists() or path.read_bytes() != content
+    return write_kubeconfig(path, content)
+
+
+def _cluster_of(path: Path) -> dict[str, Any]:
+    """Return the cluster of the current context, its authority embedded."""
+    yaml = require("yaml", "pyyaml")
+    try:
+        config = yaml.safe_load(path.read_text())
+        contexts = {item["name"]: item["context"] for item in config["contexts"]}
+        clusters = {item["name"]: item["cluster"] for item in config["clusters"]}
+        cluster = dict(clusters[contexts[config["current-context"]]["cluster"]])
+        if "certificate-authority" in cluster:
+            pem = (path.parent / cluster.pop("certificate-authority")).read_bytes()
+            cluster["certificate-authority-data"] = base64.b64encode(pem).decode()
+    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+        raise GoldenGooseError(f"Cannot take the cluster's address from the kubeconfig {path}: {error}.") from error
+    return cluster
 
 
 def write_kubeconfig(path: Path, content: bytes) -> bool:
