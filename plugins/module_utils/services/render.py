@@ -94,26 +94,44 @@ def _load(template: Path, text: str) -> Iterator[dict[str, Any]]:
     for document in documents:
         if document is None:
             continue
-        if not isinstance(document, dict) or not all(document.get(k) for k in ("apiVersion", "kind", "metadata")):
-            raise GoldenGooseError(f"{template} must render to objects with apiVersion, kind and metadata.")
+        if not _is_object(document):
+            raise GoldenGooseError(f"{template} must render to objects with apiVersion, kind and metadata.name.")
         yield document
+
+
+def _is_object(document: Any) -> bool:
+    if not isinstance(document, dict) or not isinstance(document.get("metadata"), dict):
+        return False
+    words = (document.get("apiVersion"), document.get("kind"), document["metadata"].get("name"))
+    return all(isinstance(word, str) and word for word in words)
 
 
 def _complete(item: dict[str, Any], namespace: str, labels: Mapping[str, str], annotations: Mapping[str, str]) -> None:
     metadata = item["metadata"]
     metadata["namespace"] = namespace
-    metadata["labels"] = {**metadata.get("labels", {}), **labels}
-    metadata["annotations"] = {**metadata.get("annotations", {}), **annotations}
+    metadata["labels"] = {**(metadata.get("labels") or {}), **labels}
+    metadata["annotations"] = {**(metadata.get("annotations") or {}), **annotations}
 
 
 def _require_pinned(item: dict[str, Any], image: str, template: Path) -> None:
-    pod = item.get("spec", {}).get("template", {}).get("spec", {})
-    for container in (*pod.get("initContainers", []), *pod.get("containers", [])):
-        if container.get("image") != image:
+    for container in _with_image(item.get("spec")):
+        if container["image"] != image:
             raise GoldenGooseError(
-                f"{template}: container '{container.get('name')}' uses the image '{container.get('image')}'; "
+                f"{template}: container '{container.get('name')}' uses the image '{container['image']}'; "
                 f'expected the pinned one, {image} (write image: "{{{{ image }}}}").'
             )
+
+
+def _with_image(value: Any) -> Iterator[dict[str, Any]]:
+    """Yield every mapping with an image, however deep: pods hide in Deployments, CronJobs and others."""
+    if isinstance(value, dict):
+        if isinstance(value.get("image"), str):
+            yield value
+        for child in value.values():
+            yield from _with_image(child)
+    elif isinstance(value, list):
+        for child in value:
+            yield from _with_image(child)
 
 
 def _rank(item: dict[str, Any]) -> int:
