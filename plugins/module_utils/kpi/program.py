@@ -27,7 +27,7 @@ def archive() -> bytes:
     The same sources give the same bytes.
     """
     root = exporter.__name__.rsplit(".", 2)[0]
-    sources = {f"{PACKAGE}/__init__.py": "", "__main__.py": _MAIN}
+    sources = {f"{PACKAGE}/__init__.py": b"", "__main__.py": _MAIN.encode()}
     for name, module in sorted(sys.modules.items()):
         if name.startswith(f"{root}.") and module is not None:
             sources[f"{PACKAGE}/{_path(name.removeprefix(f'{root}.'), module)}"] = _source(name, module)
@@ -54,10 +54,11 @@ def _path(name: str, module: ModuleType) -> str:
     return name.replace(".", "/") + suffix
 
 
-def _source(name: str, module: ModuleType) -> str:
+def _source(name: str, module: ModuleType) -> bytes:
     loader = getattr(module.__spec__, "loader", None)
     get_source = getattr(loader, "get_source", None)
-    source = get_source(name) if get_source else None
+    source: str | bytes | None = get_source(name) if get_source else None
     if source is None:
         raise GoldenGooseError(f"The source of {name} is not available, so the exporter cannot be installed.")
-    return str(source)
+    # Ansible's own loader gives bytes, Python's give text.
+    return source.encode() if isinstance(source, str) else source
