@@ -117,7 +117,7 @@ class Ledger:
         full, said = _checked(type, event, data, metadata)
         with hold(self.lock_path, f"appending '{event}' to {self.path}", LOCK_WAIT_SECONDS):
             self._repair(metadata)
-            if known := self._same(id, said):
+            if known := self._same(id, said, locked=True):
                 return Appended(known, changed=False)
             return Appended(self._write(id or str(uuid.uuid4()), type, full, metadata), changed=True)
 
@@ -136,7 +136,7 @@ class Ledger:
         """
         full, said = _checked(type, event, data, metadata)
         head = self.head()
-        if known := self._same(id, said):
+        if known := self._same(id, said, locked=False):
             return known
         entry.seal(
             sequence=head.size,
@@ -176,8 +176,11 @@ class Ledger:
 
         :raises LedgerBroken: the line that names the id is not a sound entry.
         """
+        return self._find(id, locked=False)
+
+    def _find(self, id: str, locked: bool) -> Entry | None:
         mark = f'"id":"{id}"'.encode()
-        for number, line in enumerate(self._whole_lines()):
+        for number, line in enumerate(self._whole_lines(locked)):
             if mark not in line:
                 continue
             try:
@@ -196,9 +199,9 @@ class Ledger:
         with store.opened(self.entries_path) as descriptor:
             return self._head(self._last(descriptor, store.whole_size(descriptor)))
 
-    def _same(self, id: str | None, said: bytes) -> Entry | None:
+    def _same(self, id: str | None, said: bytes, locked: bool) -> Entry | None:
         """Return the entry with this id when it says the same; None when there is none."""
-        known = self.find(id) if id is not None else None
+        known = self._find(id, locked) if id is not None else None
         if known is not None and known.content() != said:
             raise EntryConflict(
                 f"Entry {known.sequence} of {self.path} already has the id {id} with other content; "
@@ -232,7 +235,7 @@ class Ledger:
             self._last(descriptor, size)  # A broken last line is looked into by people, not repaired.
             torn.set_aside(descriptor, size, self.torn_path)
         for piece in torn.pending(self.torn_path):
-            if self.find(piece.id) is None:
+            if self._find(piece.id, locked=True) is None:
                 self._write(piece.id, "validation", piece.data(), metadata)
             piece.done()
 
@@ -252,9 +255,11 @@ class Ledger:
     def _head(self, last: Entry | None) -> Head:
         return Head(last.sequence + 1, last.hash) if last else Head(0, entry.genesis_hash(self.origin))
 
-    def _whole_lines(self) -> Iterator[bytes]:
+    def _whole_lines(self, locked: bool = False) -> Iterator[bytes]:
+        """Yield the whole lines; ``locked`` says that the caller holds the lock, which nobody else can share."""
         try:
-            size = store.settled_size(self.lock_path, self.entries_path)
+            lock = None if locked else self.lock_path
+            size = store.settled_size(lock, self.entries_path)
             for line in store.lines(self.entries_path, size):
                 if line.endswith(b"\n"):
                     yield line[:-1]

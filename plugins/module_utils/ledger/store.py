@@ -93,14 +93,17 @@ def _cut_back(descriptor: int, size: int) -> str:
     return "nothing of the entry was kept"
 
 
-def settled_size(lock: Path, entries: Path) -> int:
+def settled_size(lock: Path | None, entries: Path) -> int:
     """Return the size of ``entries`` at a moment when no append is under way.
 
     Readers share the lock for just that moment. A reader who may not open it, or finds it held for long,
     takes the size as it is and leaves an unfinished last line out.
 
+    :param lock: None when the caller is the writer and holds it.
     :raises OSError: ``entries`` cannot be read.
     """
+    if lock is None:
+        return entries.stat().st_size
     try:
         descriptor = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:

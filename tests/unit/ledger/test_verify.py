@@ -19,6 +19,8 @@ from ansible_collections.golden_goose.compliance.plugins.module_utils.ledger imp
     canonical,
     verify,
 )
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from .conftest import METADATA, ORIGIN, rewrite
 
@@ -166,3 +168,16 @@ def test_verifying_writes_nothing(five: Ledger) -> None:
     before = sorted((path, path.stat().st_mtime_ns) for path in five.path.rglob("*"))
     verify(five.path)
     assert sorted((path, path.stat().st_mtime_ns) for path in five.path.rglob("*")) == before
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(place=st.integers(0, 10**6), flip=st.integers(1, 255))
+def test_no_changed_byte_goes_unnoticed(five: Ledger, place: int, flip: int) -> None:
+    sound = five.entries_path.read_bytes()
+    forged = bytearray(sound)
+    forged[place % len(sound)] ^= flip
+    five.entries_path.write_bytes(bytes(forged))
+    try:
+        assert verify(five.path, ORIGIN).state in ("broken", "incomplete")
+    finally:
+        five.entries_path.write_bytes(sound)
