@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..errors import GoldenGooseError
 from ..files import make_dirs, read_json, sha256_file, write_atomic
 from ..locks import hold
 from ..services.model import Service
@@ -89,7 +90,7 @@ def archive_path(cache: Path, name: str, digest: str) -> Path:
 def find_built(request: BuildRequest, cache: Path) -> Built | None:
     """Return the image for ``request`` when the cache holds it, whole, else None. Writes nothing.
 
-    :raises GoldenGooseError: the source cannot be read, or the archive in the cache is damaged.
+    :raises GoldenGooseError: the source cannot be read.
     """
     base = None
     if request.recipe.base is not None:
@@ -102,7 +103,7 @@ def find_built(request: BuildRequest, cache: Path) -> Built | None:
         return None
     digest = str(read_json(record, "The record of an image build")["digest"])
     archive = archive_path(cache, request.name, digest)
-    if not archive.is_file() or archive_digest(archive) != digest:
+    if not _intact(archive, digest):
         return None
     return Built(request.image, digest, archive, key, _source_sha256(request), base)
 
@@ -144,6 +145,14 @@ def _build(request: BuildRequest, cache: Path, mirrors: Mirrors) -> Built:
     record = json.dumps(built.as_dict(), indent=2, sort_keys=True)
     write_atomic(_record(cache, request, key), record.encode() + b"\n")
     return built
+
+
+def _intact(archive: Path, digest: str) -> bool:
+    try:
+        return archive_digest(archive) == digest
+    except GoldenGooseError:
+        # A cache may lose or spoil what it holds: building again gives the same image.
+        return False
 
 
 def _bases(cache: Path) -> Path:
