@@ -62,7 +62,8 @@ def _replace(folder: Path, content: Mapping[str, Content]) -> None:
             folder.rename(new.with_name(new.name.replace(".new-", ".old-")))
         new.rename(folder)
     except BaseException:
-        shutil.rmtree(new, ignore_errors=True)
+        with suppress(OSError):
+            shutil.rmtree(new)
         raise
     sync_directory(folder.parent)
     remove_leftovers(folder.parent)
