@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import signal
 import socket
@@ -47,6 +48,31 @@ def test_sigterm_ends_it_with_status_0(build_file: Path, capsys: pytest.CaptureF
     assert '"listening"' in messages
     assert '"draining"' in messages
     assert '"stopped"' in messages
+
+
+def test_a_kept_alive_connection_does_not_hold_up_the_end(build_file: Path) -> None:
+    port = _free_port()
+    status: list[int] = []
+
+    def use_and_terminate() -> None:
+        deadline = time.monotonic() + 5
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        while time.monotonic() < deadline:
+            try:
+                connection.connect()
+                break
+            except ConnectionRefusedError:
+                time.sleep(0.02)
+        connection.request("GET", "/healthz")
+        status.append(connection.getresponse().status)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=use_and_terminate).start()
+    began = time.monotonic()
+    values = {"ADDRESS": "127.0.0.1", "PORT": str(port), "DRAIN_SECONDS": "0", "REQUEST_SECONDS": "30"}
+    assert main(values | {"BUILD_FILE": str(build_file)}) == 0
+    assert status == [200]
+    assert time.monotonic() - began < 6
 
 
 def test_bad_configuration_is_status_2_and_one_line(capsys: pytest.CaptureFixture[str]) -> None:

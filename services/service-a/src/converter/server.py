@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -110,18 +112,37 @@ class Server(ThreadingHTTPServer):
     def __init__(self, application: Application) -> None:
         settings = application.settings
         self.application = application
+        self._connections: set[socket.socket] = set()
         super().__init__((settings.address, settings.port), Handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Log what ended a connection: a client that went away, or a fault of ours."""
         self.application.logger.exception("connection ended by an error")
 
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Remember the connection until it ends."""
+        self._connections.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Forget the connection."""
+        self._connections.discard(request)
+        super().shutdown_request(request)
+
     def drain(self) -> None:
-        """Say not ready, give the cluster time to stop sending, then end ``serve_forever``."""
+        """Say not ready, give the cluster time to stop sending, then end ``serve_forever``.
+
+        Nothing more is read from the connections that are still open, so that one kept alive without a
+        request does not hold up the end; an answer that is being written still goes out.
+        """
         self.application.ready.clear()
         self.application.logger.info("draining")
         time.sleep(self.application.settings.drain_seconds)
         self.shutdown()
+        for connection in list(self._connections):
+            # It may end at this very moment by itself.
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RD)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -147,8 +168,13 @@ class Handler(BaseHTTPRequestHandler):
         """Answer a HEAD: a GET without its body."""
         self._respond(body=False)
 
+    def log_error(self, format: str, *args: Any) -> None:
+        """Keep idle connections that end out of the log; the rest goes the way of every message."""
+        level = logging.DEBUG if format.startswith("Request timed out") else logging.WARNING
+        self.server.application.logger.log(level, format % args)
+
     def log_message(self, format: str, *args: Any) -> None:
-        """Send what the base class says (malformed requests, time-outs) to our log."""
+        """Send what the base class says to our log."""
         self.server.application.logger.info(format % args)
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
