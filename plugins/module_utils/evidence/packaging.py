@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from . import folders
 from .documents import METADATA, evidence_documents
 from .query import select
 from .requirements import Subject, require_all
-from .tagging import provisional_statements
+from .tagging import provisional
 
 MODE = "single_service_poc"
 _STAGE = "compliant"
@@ -91,11 +91,8 @@ def build_evidence(ledger: Ledger, service: str, packages: Path, dry_run: bool =
     subject = require_all(ledger, service)
     documents = evidence_documents(ledger, subject)
     package = packages / service / subject.hash_chain_id
-    if dry_run:
-        changed = folders.place_folder(package / "evidence", documents, dry_run=True)
-    else:
-        with _locked(packages, service):
-            changed = folders.place_folder(package / "evidence", documents)
+    with nullcontext() if dry_run else _locked(packages, service):
+        changed = folders.place_folder(package / "evidence", documents, dry_run)
     reason = "built from the ledger" if changed else "already there, and what the ledger gives"
     return _package(subject, package, changed, sorted(documents), reason)
 
@@ -118,17 +115,28 @@ def build_distribution(
     """
     subject = require_all(ledger, service)
     package = packages / service / subject.hash_chain_id
-    wrong = _wrong(ledger, subject, package)
-    if dry_run or wrong is None:
-        linked = wrong is None and not dry_run and _link(packages, service, subject)
+    with _naming(package):
+        wrong = _wrong(ledger, subject, package)
+        changed = wrong is not None
+        if not dry_run:
+            with _locked(packages, service):
+                if changed:
+                    _build(ledger, subject, package, source)
+                    _record(ledger, subject, package, metadata)
+                changed |= folders.link(packages / service / "latest", subject.hash_chain_id)
         reason = wrong or "already there, verified against the ledger and its SHA256SUMS"
-        return _package(subject, package, bool(wrong) or linked, folders.names(package), reason, _sha256(package))
-    with _locked(packages, service):
-        _build(ledger, subject, package, source)
-        sha256 = _sha256(package)
-        _record(ledger, subject, package, sha256, metadata)
-        _link(packages, service, subject)
-    return _package(subject, package, True, folders.names(package), wrong, sha256)
+        return _package(subject, package, changed, folders.names(package), reason, _sha256(package))
+
+
+@contextmanager
+def _naming(package: Path) -> Iterator[None]:
+    """Turn an error of the file system into a sentence that names the package."""
+    try:
+        yield
+    except OSError as error:
+        raise GoldenGooseError(
+            f"Cannot build the package {package}: {error.filename or ''} {error.strerror or error}."
+        ) from error
 
 
 def _build(ledger: Ledger, subject: Subject, package: Path, source: Source) -> None:
@@ -218,7 +226,8 @@ def _recorded(ledger: Ledger, subject: Subject) -> set[str]:
     return {str(data.get("sha256")) for data in known}
 
 
-def _record(ledger: Ledger, subject: Subject, package: Path, sha256: str | None, metadata: Mapping[str, Any]) -> None:
+def _record(ledger: Ledger, subject: Subject, package: Path, metadata: Mapping[str, Any]) -> None:
+    sha256 = _sha256(package)
     data = {
         "service": subject.promotion.service,
         "digest": subject.digest,
@@ -230,10 +239,6 @@ def _record(ledger: Ledger, subject: Subject, package: Path, sha256: str | None,
     if sha256 not in _recorded(ledger, subject):
         identity = str(uuid.uuid5(uuid.UUID(subject.promotion.id), f"package:{sha256}"))
         ledger.append(type="validation", event="package", data=data, metadata=metadata, id=identity)
-
-
-def _link(packages: Path, service: str, subject: Subject) -> bool:
-    return folders.link(packages / service / "latest", subject.hash_chain_id)
 
 
 def _package(
@@ -255,7 +260,7 @@ def _package(
 
 
 def _provisional(subject: Subject) -> list[str]:
-    return [f"Sprint 2 has to add: {said}." for said in provisional_statements(subject.completed.metadata)]
+    return list(provisional(subject.completed.metadata).values())
 
 
 def _sha256(package: Path) -> str | None:

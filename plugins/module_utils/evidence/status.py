@@ -12,7 +12,7 @@ from typing import Any
 from ..ledger import Entry, Ledger, verify
 from ..promotion.model import COMPLIANT, SANDBOX, short
 from ..promotion.state import Promotion, ServiceState, fold
-from .tagging import provisional_statements
+from .tagging import provisional
 
 HEADER = "| Date | Service | Stage | Evidence | Next Steps |"
 _RULE = "|------|---------|-------|----------|------------|"
@@ -107,7 +107,7 @@ def _next_steps(state: ServiceState, entries: list[Entry], deployed: list[Entry]
     if compliant is not None and compliant.completed is not None:
         if not any(_is_package_of(entry, compliant.completed) for entry in entries):
             yield "package evidence"
-        if pending := provisional_statements(compliant.completed.metadata):
+        if pending := provisional(compliant.completed.metadata):
             yield f"sprint 2: {', '.join(pending)}"
 
 

@@ -36,14 +36,18 @@ def untagged(metadata: Mapping[str, Any]) -> list[str]:
     return missing
 
 
-def provisional_statements(metadata: Mapping[str, Any]) -> list[str]:
-    """Return, for people, what Sprint 2 has to redo according to an entry's ``metadata``."""
-    statements = []
+def provisional(metadata: Mapping[str, Any]) -> dict[str, str]:
+    """Return what Sprint 2 has to do according to an entry's ``metadata``, each with a sentence about it."""
+    found = {}
     if metadata.get("mesh_enforcement") == "pending":
-        statements.append("mesh enforcement")
+        found["mesh enforcement"] = "Service mesh enforcement is pending: Sprint 2 makes it mandatory."
     if _at(metadata, "audit.migration_required") is True:
-        statements.append("WORM migration")
-    return statements
+        found["WORM migration"] = (
+            "Evidence storage is provisional, a hash chain with a verified copy: Sprint 2 migrates it to WORM storage."
+        )
+    if _at(metadata, "audit_metadata.provisional_flags.full_compliance") == "sprint2":
+        found["full compliance"] = f"This is a {LABEL}: full compliance is due in Sprint 2."
+    return found
 
 
 def _at(metadata: Mapping[str, Any], key: str) -> Any:

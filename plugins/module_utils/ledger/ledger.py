@@ -292,9 +292,14 @@ def read_origin(path: Path) -> str:
 
     :raises LedgerMissing: there is no such file.
     :raises LedgerBroken: the file is not the description of a ledger of this format.
+    :raises GoldenGooseError: the file may not be read.
     """
     file = path / _DESCRIPTION
-    if not file.exists():
+    try:
+        absent = not file.exists()
+    except OSError as error:
+        raise LedgerError(f"Cannot read the ledger at {path}: {error.strerror or error}.") from error
+    if absent:
         raise LedgerMissing(f"There is no ledger at {path}; create it with the role evidence_ledger.")
     described = files.read_json(file, "The description of the ledger")
     if not isinstance(described, dict) or described.get("format") != entry.FORMAT:

@@ -13,7 +13,7 @@ from typing import Any
 
 from . import entry, store
 from .entry import BadLine, Entry
-from .errors import LedgerError, LedgerMissing
+from .errors import LedgerBroken, LedgerError, LedgerMissing
 from .ledger import Head, read_origin
 from .objects import Objects, references
 
@@ -99,6 +99,7 @@ def verify(path: Path | str, origin: str | None = None) -> Report:
     """Check every line, link and object of the ledger in the folder ``path``; nothing is written.
 
     :param origin: when given, the ledger must be of it.
+    :raises GoldenGooseError: the folder may not be read, which says nothing about the evidence.
     """
     folder = Path(path)
     report = Report()
@@ -110,7 +111,7 @@ def verify(path: Path | str, origin: str | None = None) -> Report:
         else:
             report.problem_count, report.problems = 1, [Problem(None, "absent", str(error).rstrip("."))]
         return report
-    except LedgerError as error:
+    except LedgerBroken as error:
         report.add(None, "ledger", str(error).rstrip("."))
         return report
     if origin is not None and origin != report.origin:
@@ -139,6 +140,8 @@ class _Check:
         try:
             for number, line in enumerate(self._lines()):
                 self._line(number, line)
+        except PermissionError as error:
+            raise LedgerError(f"{self.entries_path} may not be read; verify as a user who may.") from error
         except OSError as error:
             self.report.add(None, "ledger", f"{self.entries_path} cannot be read: {error.strerror or error}")
             return

@@ -22,7 +22,7 @@ def test_a_compliant_service(world: World, completed: Entry) -> None:
     found = status(world.ledger)
     (row,) = found.rows
     assert (row.service, row.stage, row.evidence) == (SERVICE, PROMOTED, completed.hash)
-    assert row.next_steps == ["package evidence", "sprint 2: mesh enforcement, WORM migration"]
+    assert row.next_steps == ["package evidence", "sprint 2: mesh enforcement, WORM migration, full compliance"]
     assert found.chain == "intact"
     lines = found.markdown().splitlines()
     assert lines[0] == "| Date | Service | Stage | Evidence | Next Steps |"
@@ -32,7 +32,7 @@ def test_a_compliant_service(world: World, completed: Entry) -> None:
 
 def test_a_packaged_service(world: World, completed: Entry) -> None:
     world.say("validation", "package", hash_chain_id=completed.hash)
-    assert _row(world).next_steps == ["sprint 2: mesh enforcement, WORM migration"]
+    assert _row(world).next_steps == ["sprint 2: mesh enforcement, WORM migration, full compliance"]
 
 
 def test_a_service_in_sandbox(world: World) -> None:
