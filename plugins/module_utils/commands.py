@@ -20,6 +20,7 @@ def run(
     timeout: float = 120.0,
     environment: Mapping[str, str] | None = None,
     cwd: str | None = None,
+    stdin: str | None = None,
 ) -> str:
     """Run ``command`` and return its standard output.
 
@@ -35,6 +36,7 @@ def run(
             timeout=timeout,
             env=environment,
             cwd=cwd,
+            input=stdin,
             check=False,
         )
     except FileNotFoundError as error:

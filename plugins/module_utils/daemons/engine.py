@@ -101,13 +101,14 @@ def remove(manager: Manager, daemons: Sequence[Daemon], *, check: bool) -> dict[
     report: list[dict[str, Any]] = []
     for daemon in reversed(daemons):
         known = manager.known(daemon)
-        left = list(processes.orphans(daemon)) if daemon.command or not known else []
-        state = "removed" if known or left else "absent"
-        if not check and known:
-            manager.remove(daemon)
+        there = known or any(processes.orphans(daemon))
         if not check:
-            for pid in left:
+            if known:
+                manager.remove(daemon)
+            # A manager that was killed has left them running.
+            for pid in list(processes.orphans(daemon)):
                 processes.stop(pid, daemon.stop_timeout)
+        state = "removed" if there else "absent"
         report.append({"name": daemon.name, "state": state, "ready_after": None})
     changed = any(item["state"] == "removed" for item in report)
     return {"changed": changed, "manager": manager.name, "services": report}

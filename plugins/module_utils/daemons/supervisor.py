@@ -160,14 +160,18 @@ class Supervisor:
         self._call(lambda rpc: rpc.supervisor.startProcess(daemon.unit, False))
 
     def remove(self, daemon: Daemon) -> None:
-        """Stop the program, remove its section, and end supervisord after the last one."""
+        """Stop the program, remove its section and log, and end supervisord after the last one."""
         self._forget(daemon)
         self._path(daemon).unlink(missing_ok=True)
+        for log in self._log.glob(f"{daemon.name}.log*"):
+            log.unlink(missing_ok=True)
         if self._answers():
             self._call(lambda rpc: rpc.supervisor.reloadConfig())
             if not list(self._path(daemon).parent.glob("*.conf")):
                 self._call(lambda rpc: rpc.supervisor.shutdown())
                 self._wait(lambda: not self._answers(), "supervisord did not end")
+                for log in self._log.glob("supervisord.log*"):
+                    log.unlink(missing_ok=True)
 
     def alive(self, daemon: Daemon) -> bool:
         """Return whether supervisord has not given the program up."""

@@ -1,0 +1,176 @@
+# Copyright: Contributors to Golden Goose
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+"""Remove what a node leaves behind when its processes are stopped.
+
+containerd's shims and the pods below them outlive containerd on purpose; mounts, network namespaces,
+links, cgroups and iptables rules outlive everything. Only what belongs to one instance is touched:
+it is known by its folders, its network's name, its bridge and its cgroup.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..commands import run
+from ..errors import GoldenGooseError
+
+_CGROUPS = Path("/sys/fs/cgroup")
+_KUBE_TABLES = ("nat", "filter", "mangle")
+_KILL_SECONDS = 10.0
+_OCTAL = re.compile(r"\\([0-7]{3})")
+
+
+@dataclass(frozen=True)
+class Node:
+    """One instance's traces: its name (network and cgroup), bridge, containerd socket and folders."""
+
+    instance: str
+    bridge: str
+    socket: Path
+    folders: tuple[Path, ...]
+
+
+def clean(node: Node, *, check: bool) -> list[str]:
+    """Remove all traces of ``node``; return what was found, in words.
+
+    :raises GoldenGooseError: something could not be removed.
+    """
+    found: list[str] = []
+    processes = sorted(set(_shims(node)) | set(_cgroup_processes(node)))
+    if processes:
+        found.append(f"{len(processes)} processes of pods")
+        if not check:
+            _kill(processes)
+    mounts = list(_mounts(node))
+    if mounts:
+        found.append(f"{len(mounts)} mounts")
+        if not check:
+            for mount in mounts:
+                run(["umount", "--lazy", mount], f"Unmounting {mount}")
+    if Path("/sys/class/net", node.bridge).exists():
+        found.append(f"the bridge {node.bridge}")
+        if not check:
+            run(["ip", "link", "delete", "dev", node.bridge], f"Removing {node.bridge}")
+    rules = _rules(node, check=check)
+    if rules:
+        found.append(f"{rules} iptables rules and chains")
+    groups = list(_cgroups(node))
+    if groups:
+        found.append(f"{len(groups)} cgroups")
+        if not check:
+            _remove_cgroups(groups)
+    left = list(_cni_results(node))
+    if left:
+        found.append(f"{len(left)} results of CNI calls")
+        if not check:
+            for path in left:
+                path.unlink(missing_ok=True)
+    return found
+
+
+def _shims(node: Node) -> Iterator[int]:
+    wanted = str(node.socket).encode()
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                words = (entry / "cmdline").read_bytes().split(b"\0")
+                if b"containerd-shim" in words[0] and wanted in words:
+                    yield int(entry.name)
+
+
+def _cgroups(node: Node) -> Iterator[Path]:
+    """Yield the cgroups below the instance's own, in each hierarchy, the deepest first."""
+    for root in {_CGROUPS / node.instance, *_CGROUPS.glob(f"*/{node.instance}")}:
+        for folder, _names, _files in os.walk(root, topdown=False):
+            yield Path(folder)
+
+
+def _cgroup_processes(node: Node) -> Iterator[int]:
+    for group in _cgroups(node):
+        with contextlib.suppress(OSError):
+            yield from map(int, (group / "cgroup.procs").read_text().split())
+
+
+def _kill(processes: list[int]) -> None:
+    for pid in processes:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    deadline = time.monotonic() + _KILL_SECONDS
+    while left := [pid for pid in processes if _runs(pid)]:
+        if time.monotonic() > deadline:
+            raise GoldenGooseError(f"Processes do not end {_KILL_SECONDS:.0f} s after SIGKILL: {left}.")
+        time.sleep(0.05)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+def _mounts(node: Node) -> Iterator[str]:
+    """Yield mount points below the node's folders, the newest first (proc_pid_mountinfo(5))."""
+    roots = tuple(f"{folder}/" for folder in node.folders)
+    points = []
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        point = _OCTAL.sub(lambda match: chr(int(match.group(1), 8)), line.split()[4])
+        if point.startswith(roots):
+            points.append(point)
+    yield from reversed(points)
+
+
+def _rules(node: Node, *, check: bool) -> int:
+    """Remove the rules and chains of kube-proxy, kubelet and our CNI network; return how many there were."""
+    if shutil.which("iptables-save") is None:
+        return 0
+    count = 0
+    for table in _KUBE_TABLES:
+        saved = run(["iptables-save", "-t", table], "Reading the iptables rules").splitlines()
+        network = {line.split()[-1] for line in saved if f'name: \\"{node.instance}\\"' in line and " -j CNI-" in line}
+        chains = {line[1:].split()[0] for line in saved if line.startswith(":KUBE-")} | network
+        rules = [line for line in saved if line.startswith("-A") and _names(line, chains)]
+        count += len(rules) + len(chains)
+        if check or not chains:
+            continue
+        # One transaction: jumps first, then what was jumped to.
+        text = [f"*{table}", *(f"-D{line[2:]}" for line in rules if line.split()[1] not in chains)]
+        text += [f"-F {chain}" for chain in sorted(chains)] + [f"-X {chain}" for chain in sorted(chains)]
+        _restore("\n".join([*text, "COMMIT", ""]))
+    return count
+
+
+def _names(rule: str, chains: set[str]) -> bool:
+    words = rule.split()
+    return words[1] in chains or ("-j" in words and words[words.index("-j") + 1] in chains)
+
+
+def _restore(text: str) -> None:
+    run(["iptables-restore", "--noflush"], "Removing the iptables rules", stdin=text)
+
+
+def _remove_cgroups(groups: list[Path]) -> None:
+    deadline = time.monotonic() + _KILL_SECONDS
+    for group in groups:
+        while group.exists():
+            try:
+                group.rmdir()
+            except OSError as error:
+                # The kernel empties a cgroup a moment after its last process is gone.
+                if time.monotonic() > deadline:
+                    raise GoldenGooseError(f"Cannot remove the cgroup {group}: {error.strerror}.") from error
+                time.sleep(0.05)
+
+
+def _cni_results(node: Node) -> Iterator[Path]:
+    yield from Path("/var/lib/cni/results").glob(f"{node.instance}-*")
