@@ -21,12 +21,14 @@ from .model import step_id
 class Evidence:
     """One ledger, the metadata that every entry carries, and the copy it must not fall behind.
 
-    ``backup`` is the folder of the verified copy, or None where there is none.
+    ``backup`` is the folder of the verified copy, or None where there is none. With ``read_only`` refusals
+    are not written down (check mode).
     """
 
     ledger: Ledger
     metadata: dict[str, Any]
     backup: Path | None = None
+    read_only: bool = False
 
     def record(self, event: str, data: dict[str, Any], *, step_of: str | None = None, type: str = "promotion") -> Entry:
         """Append one entry and return it once it is on disk.
@@ -50,17 +52,15 @@ class Evidence:
         """Return the bytes of a ledger object, checked against its digest."""
         return self.ledger.objects.read(reference["sha256"])
 
-    def report(self) -> Report:
-        """Verify the whole ledger."""
-        return verify(self.ledger.path, self.ledger.origin)
+    def require_sound(self) -> Report:
+        """Verify the whole ledger and refuse to go on with one that was altered or cut.
 
-    def require_sound(self) -> None:
-        """Refuse to go on with a ledger that was altered or cut; nothing is appended to such a one.
+        Nothing is appended to such a ledger, not even the refusal.
 
         :raises LedgerBroken: a line was edited, removed or swapped, or the backup has entries that
             the ledger has not.
         """
-        report = self.report()
+        report = verify(self.ledger.path, self.ledger.origin)
         problem = report.sentence() if report.state == "broken" else self.behind_backup()
         if problem:
             raise LedgerBroken(
@@ -69,6 +69,7 @@ class Evidence:
                 "and run playbooks/verify.yml.",
                 denied=[{"gate": "chain", "observed": report.as_dict(), "required": {"state": "intact"}}],
             )
+        return report
 
     def behind_backup(self) -> str | None:
         """Return what the backup copy has that the ledger lacks, or None.
@@ -85,20 +86,22 @@ class Evidence:
         return f"the last of the {head.size} entries in its backup {self.backup} is not in it"
 
     @contextmanager
-    def refusing(self, service: str, promotion_id: str | None = None) -> Iterator[None]:
+    def refusing(self, service: str) -> Iterator[dict[str, Any]]:
         """Leave a ``refused`` entry when the block ends in an error that is not the ledger's own.
 
         Such an entry does not close the promotion: what stopped it (a server that is down, another
-        run) can pass, and the promotion is then resumed.
+        run) can pass, and the promotion is then resumed. What the block puts into the yielded dictionary
+        goes into the entry.
         """
+        facts: dict[str, Any] = {}
         try:
-            yield
+            yield facts
         except (LedgerError, AlreadyRecorded):
             raise
         except GoldenGooseError as error:
-            data = {"service": service, "reason": str(error), "final": False}
-            if promotion_id:
-                data["promotion_id"] = promotion_id
+            if self.read_only:
+                raise
+            data = {"service": service, "reason": str(error), "final": False} | facts
             try:
                 self.record("refused", data)
             except (LedgerError, LockHeld) as failure:

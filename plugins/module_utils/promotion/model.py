@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..errors import GoldenGooseError
@@ -66,12 +66,10 @@ class Outcome:
     digest: str | None = None
     promotion_id: str | None = None
     hash_chain_id: str | None = None
-    extra: dict[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the outcome as module results; ``extra`` is merged in."""
-        plain = asdict(self)
-        return plain | plain.pop("extra")
+        """Return the outcome as module results."""
+        return asdict(self)
 
 
 def short(digest: str | None) -> str:

@@ -46,8 +46,8 @@ class Cluster(Protocol):
     def deployment(self, namespace: str, name: str) -> DeploymentView | None:
         """Return the Deployment, or None when there is none."""
 
-    def apply(self, objects: list[dict[str, Any]]) -> None:
-        """Make the objects so, in order."""
+    def apply(self, objects: list[dict[str, Any]], dry_run: bool = False) -> None:
+        """Make the objects so, in order; with ``dry_run`` only have them checked."""
 
     def delete(self, objects: list[dict[str, Any]]) -> None:
         """Remove the objects, in reverse order; what is not there is fine."""

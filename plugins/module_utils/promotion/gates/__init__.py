@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ..model import Verdict
 from .chain import chain
 from .context import GateContext, Scanners, private_copy
 from .coverage import coverage
 from .health import health
 from .provenance import provenance
 from .sast import sast
-
-from ..model import Verdict
 
 Gate = Callable[[GateContext], Verdict]
 

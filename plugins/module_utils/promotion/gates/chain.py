@@ -16,8 +16,7 @@ def chain(context: GateContext) -> Verdict:
 
     :raises LedgerBroken: entries were edited, removed or swapped.
     """
-    context.evidence.require_sound()
-    report = context.evidence.report()
+    report = context.evidence.require_sound()
     observed = {"state": report.state, "size": report.size, "head": report.head}
     allowed = report.state == "intact"
     reason = (

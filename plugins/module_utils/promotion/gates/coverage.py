@@ -40,7 +40,7 @@ def coverage(context: GateContext) -> Verdict:
         with private_copy(context.source, user) as (copy, scratch):
             tests, report = _run(context, copy, scratch, user)
     except ToolFailed as error:
-        observed = {"failed": str(error)}
+        observed: dict[str, Any] = {"failed": str(error)}
         return Verdict("coverage", "deny", str(error), observed, required)
     percent = math.floor(report["totals"]["percent_covered"] * 100) / 100
     observed = {

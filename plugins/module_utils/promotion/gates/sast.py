@@ -9,11 +9,12 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..model import Verdict
-from .context import GateContext, ToolFailed, run_tool
+from .context import GateContext, ToolFailed, private_copy, run_tool
 
 # semgrep's own words, old and new, for what bandit calls high, medium and low.
 _SEMGREP_LEVELS = {
@@ -35,9 +36,12 @@ def sast(context: GateContext) -> Verdict:
     gates = context.service.gates
     required = {"max_high": gates.max_high, "max_medium": gates.max_medium, "min_files": 1}
     try:
-        bandit, semgrep = _bandit(context), _semgrep(context)
+        # Not the copy that the other gates read: semgrep gets a file of ours there.
+        with private_copy(context.source) as (copy, scratch):
+            own = replace(context, source=copy, scratch=scratch)
+            bandit, semgrep = _bandit(own), _semgrep(own)
     except ToolFailed as error:
-        observed = {"failed": str(error)}
+        observed: dict[str, Any] = {"failed": str(error)}
         return Verdict("sast", "deny", f"{error} (required: both scanners finish)", observed, required)
     levels = Counter(str(item["issue_severity"]).lower() for item in bandit["results"])
     levels += Counter(_semgrep_level(item) for item in semgrep["results"])
