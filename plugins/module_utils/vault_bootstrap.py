@@ -134,18 +134,31 @@ class _Bootstrap:
     def _root_token(self) -> str:
         """Return the root token: from the root file, or from initialising a new Vault."""
         root_file = self._wanted.config_dir / ROOT_FILE
-        if not self._initialised():
-            return self._initialise(root_file)
-        if not root_file.exists():
+        if root_file.exists():
+            self._wait_initialised(root_file)
+            return _token_in(root_file)
+        if self._initialised():
             raise VaultError(
                 f"Vault at {self._wanted.address} is initialised but {root_file} is not there; restore that "
                 "file, or give an administrator's token as vault_token."
             )
-        document = read_json(root_file, "Vault's root file")
-        token = document.get("root_token") if isinstance(document, dict) else None
-        if not isinstance(token, str) or not token:
-            raise VaultError(f"Vault's root file {root_file} has no root_token; restore it from a backup.")
-        return token
+        return self._initialise(root_file)
+
+    def _wait_initialised(self, root_file: Path) -> None:
+        """Wait until the Vault that the root file is of has opened its storage.
+
+        Before that, and for ever with a wrong seal key, it calls itself not initialised; it must not be
+        initialised anew then.
+        """
+        deadline = time.monotonic() + self._wanted.wait_seconds
+        while not self._initialised():
+            if time.monotonic() >= deadline:
+                raise VaultDown(
+                    f"Vault at {self._wanted.address} says that it is not initialised, but {root_file} is of an "
+                    "earlier initialisation; restore its storage and seal key, or remove that file to start "
+                    "anew with a new evidence key."
+                )
+            time.sleep(_POLL_SECONDS)
 
     def _initialise(self, root_file: Path) -> str:
         # One recovery share: the seal key on disk unseals, the share only serves to make a new root token.
@@ -305,6 +318,14 @@ def _network(text: str) -> str:
         return str(ipaddress.ip_network(text, strict=False))
     except ValueError:
         return text
+
+
+def _token_in(root_file: Path) -> str:
+    document = read_json(root_file, "Vault's root file")
+    token = document.get("root_token") if isinstance(document, dict) else None
+    if not isinstance(token, str) or not token:
+        raise VaultError(f"Vault's root file {root_file} has no root_token; restore it from a backup.")
+    return token
 
 
 def _state_in_words(state: dict[str, Any]) -> str:
