@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Collection
 
+from ..errors import GoldenGooseError
 from ..ledger import Entry, Ledger
 
 
@@ -23,7 +24,10 @@ def select(
     """Return the entries that match every filter given, oldest first; with ``limit`` the latest of them.
 
     :raises LedgerBroken: an entry does not hold.
+    :raises GoldenGooseError: ``limit`` is negative.
     """
+    if limit is not None and limit < 0:
+        raise GoldenGooseError(f"The option limit is {limit}; give 0 or more.")
     found: deque[Entry] = deque(maxlen=limit)
     for entry in ledger.entries():
         if type is not None and entry.type != type:
