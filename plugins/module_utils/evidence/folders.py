@@ -11,13 +11,14 @@ import tempfile
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeAlias
 
 from ..errors import GoldenGooseError
 from ..files import make_dirs, sha256_file, sync_directory
 
 SUMS = "SHA256SUMS"
 # Bytes of a file, or the file to copy.
-Content = bytes | Path
+Content: TypeAlias = "bytes | Path"
 
 
 def place_folder(folder: Path, content: Mapping[str, Content], dry_run: bool = False) -> bool:

@@ -147,14 +147,19 @@ def _double_text(value: float) -> str:
         raise NotCanonical(f"{value} is not a JSON number")
     if value == 0:
         return "0"  # also for -0
-    mantissa, _, exponent = float.__repr__(abs(value)).partition("e")
-    whole, _, fraction = mantissa.partition(".")
+    mantissa, exponent = _halves(float.__repr__(abs(value)), "e")
+    whole, fraction = _halves(mantissa, ".")
     digits = (whole + fraction).lstrip("0")
     leading_zeros = len(whole + fraction) - len(digits)
     # The value is 0.digits times 10^point.
     point = len(whole) - leading_zeros + int(exponent or "0")
     digits = digits.rstrip("0")
     return ("-" if value < 0 else "") + _layout(digits, point)
+
+
+def _halves(text: str, mark: str) -> tuple[str, str]:
+    first, _mark, rest = text.partition(mark)
+    return first, rest
 
 
 def _layout(digits: str, point: int) -> str:
