@@ -172,7 +172,7 @@ def _version(port: int, container: subprocess.Popen[str]) -> dict[str, str]:
 def test_the_pause_image_is_one_static_file(cache: Path, tmp_path: Path, containerd: Containerd) -> None:
     shutil.copy(PAUSE, tmp_path)
     (tmp_path / "image.yml").write_text("host_files: {catatonit: /usr/bin/catatonit}\n")
-    built, _ = build_image(context_request("golden-goose.local/pause", tmp_path), cache, Mirrors())
+    built, _changed = build_image(context_request("golden-goose.local/pause", tmp_path), cache, Mirrors())
     assert built.archive.stat().st_size < 2_000_000
     ensure_loaded(containerd, built.image, built.archive, "1", built.digest, check=False)
     assert containerd.has("golden-goose.local/pause:1", built.digest)

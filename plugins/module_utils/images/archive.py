@@ -57,8 +57,7 @@ def _read(archive: tarfile.TarFile, name: str) -> bytes:
 
 
 def _name(digest: str) -> str:
-    algorithm, _, value = digest.partition(":")
-    return f"blobs/{algorithm}/{value}"
+    return f"blobs/{digest.replace(':', '/', 1)}"
 
 
 def _blob(archive: tarfile.TarFile, digest: str, path: Path) -> bytes:

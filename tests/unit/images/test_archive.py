@@ -19,21 +19,21 @@ def test_digest_of_the_manifest(make_archive: Callable) -> None:
 
 
 def test_a_damaged_layer_is_refused(make_archive: Callable) -> None:
-    path, _ = make_archive(damage=b"other")
+    path, _digest = make_archive(damage=b"other")
     with pytest.raises(GoldenGooseError, match="is damaged: sha256:"):
         archive_digest(path)
 
 
 @pytest.mark.parametrize("images", [0, 2])
 def test_exactly_one_image(make_archive: Callable, images: int) -> None:
-    path, _ = make_archive(images=images)
+    path, _digest = make_archive(images=images)
     with pytest.raises(GoldenGooseError, match=f"holds {images} images; expected exactly one"):
         archive_digest(path)
 
 
 @pytest.mark.parametrize("keep", [0, 100, 2000])
 def test_a_cut_archive_is_refused(make_archive: Callable, keep: int) -> None:
-    path, _ = make_archive()
+    path, _digest = make_archive()
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(GoldenGooseError, match="is not an intact OCI image archive"):
         archive_digest(path)

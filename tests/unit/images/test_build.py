@@ -94,7 +94,7 @@ def test_other_source_is_another_build(
 def test_a_lost_or_spoilt_archive_is_built_again(
     tmp_path: Path, buildah: FakeBuildah, request_: BuildRequest, spoil: Callable
 ) -> None:
-    built, _ = build_image(request_, tmp_path / "cache", Mirrors())
+    built, _changed = build_image(request_, tmp_path / "cache", Mirrors())
     spoil(built.archive)
     assert build_image(request_, tmp_path / "cache", Mirrors()) == (built, True)
 
@@ -114,7 +114,7 @@ def test_a_context_of_its_own_needs_no_service(tmp_path: Path, buildah: FakeBuil
     folder.mkdir()
     (folder / "Containerfile").write_text("FROM scratch\n")
     (folder / "image.yml").write_text("host_files: {shell: /bin/sh}\n")
-    built, _ = build_image(context_request("local.test/a/pause", folder), tmp_path / "cache", Mirrors())
+    built, _changed = build_image(context_request("local.test/a/pause", folder), tmp_path / "cache", Mirrors())
     assert built.as_dict()["image"] == f"local.test/a/pause@{built.digest}"
     assert built.archive.parent.name == "pause"
     assert built.base is None
