@@ -21,7 +21,6 @@ author:
   - Golden Goose founders (@golden-goose)
 requirements:
   - PyYAML
-  - Jinja2
 extends_documentation_fragment:
   - golden_goose.compliance.ledger
 options:
@@ -31,10 +30,6 @@ options:
     required: true
   packages:
     description: Folder of all packages.
-    type: path
-    required: true
-  services_dir:
-    description: Folder of the services. The manifests are rendered from there if its source is still what was built.
     type: path
     required: true
   images:
@@ -61,7 +56,6 @@ EXAMPLES = r"""
     ledger: /var/lib/golden-goose/ledger
     metadata: "{{ golden_goose_evidence_metadata }}"
     packages: /var/lib/golden-goose/packages
-    services_dir: services
     images: /var/cache/golden-goose/images
     service: service-a
 """
@@ -119,10 +113,7 @@ from ansible_collections.golden_goose.compliance.plugins.module_utils.arguments 
     open_ledger,
 )
 from ansible_collections.golden_goose.compliance.plugins.module_utils.errors import GoldenGooseError
-from ansible_collections.golden_goose.compliance.plugins.module_utils.evidence.packaging import (
-    Source,
-    build_distribution,
-)
+from ansible_collections.golden_goose.compliance.plugins.module_utils.evidence.packaging import build_distribution
 
 
 def main() -> None:
@@ -131,7 +122,6 @@ def main() -> None:
             **LEDGER_OPTIONS,
             "service": {"type": "str", "required": True},
             "packages": {"type": "path", "required": True},
-            "services_dir": {"type": "path", "required": True},
             "images": {"type": "path", "required": True},
         },
         supports_check_mode=True,
@@ -142,7 +132,7 @@ def main() -> None:
             open_ledger(params),
             params["service"],
             Path(params["packages"]),
-            Source(services_dir=Path(params["services_dir"]), images=Path(params["images"])),
+            Path(params["images"]),
             audit_metadata(params),
             dry_run=module.check_mode,
         )

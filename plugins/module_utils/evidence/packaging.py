@@ -10,6 +10,7 @@ Each part appears whole; SHA256SUMS is written last, and only then does the link
 from __future__ import annotations
 
 import hashlib
+import json
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -23,9 +24,6 @@ from ..images.archive import archive_digest
 from ..imports import require
 from ..ledger import Ledger
 from ..locks import hold
-from ..services.model import find_service
-from ..services.render import ANNOTATION_PROMOTION, render_manifests
-from ..services.source import source_digest
 from . import folders
 from .documents import METADATA, evidence_documents
 from .query import select
@@ -71,17 +69,6 @@ class Package:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
-    """What a distribution is made of besides evidence.
-
-    ``images`` is the folder of image archives, ``<name>/<digest-hex>.tar``.
-    """
-
-    services_dir: Path
-    images: Path
-
-
 def build_evidence(ledger: Ledger, service: str, packages: Path, dry_run: bool = False) -> Package:
     """Make the folder evidence/ of the package of ``service``, exactly as the ledger gives it.
 
@@ -101,7 +88,7 @@ def build_distribution(
     ledger: Ledger,
     service: str,
     packages: Path,
-    source: Source,
+    images: Path,
     metadata: Mapping[str, Any],
     dry_run: bool = False,
 ) -> Package:
@@ -110,8 +97,9 @@ def build_distribution(
     A package that is there and verifies against its SHA256SUMS, its evidence against the ledger, and its
     SHA256SUMS against its ``package`` entry, is left alone; one that does not is built again.
 
+    :param images: folder of the image archives, ``<name>/<digest-hex>.tar``.
     :raises RequirementUnmet: a requirement of addendum 1.2 is not met; nothing is written.
-    :raises GoldenGooseError: image or manifests are not those that were promoted, or it cannot be written.
+    :raises GoldenGooseError: the archive does not hold the promoted image, or it cannot be written.
     """
     subject = require_all(ledger, service)
     package = packages / service / subject.hash_chain_id
@@ -121,7 +109,7 @@ def build_distribution(
         if not dry_run:
             with _locked(packages, service):
                 if changed:
-                    _build(ledger, subject, package, source)
+                    _build(ledger, subject, package, images)
                     _record(ledger, subject, package, metadata)
                 changed |= folders.link(packages / service / "latest", subject.hash_chain_id)
         reason = wrong or "already there, verified against the ledger and its SHA256SUMS"
@@ -139,9 +127,9 @@ def _naming(package: Path) -> Iterator[None]:
         ) from error
 
 
-def _build(ledger: Ledger, subject: Subject, package: Path, source: Source) -> None:
-    image = _image(subject, source)
-    manifests = _manifests(subject, source)
+def _build(ledger: Ledger, subject: Subject, package: Path, images: Path) -> None:
+    image = _image(subject, images)
+    manifests = _manifests(ledger, subject)
     # While parts are replaced this is no package.
     (package / folders.SUMS).unlink(missing_ok=True)
     folders.place_folder(package / "evidence", evidence_documents(ledger, subject))
@@ -152,29 +140,21 @@ def _build(ledger: Ledger, subject: Subject, package: Path, source: Source) -> N
     write_atomic(package / folders.SUMS, folders.sums(package))
 
 
-def _image(subject: Subject, source: Source) -> Path:
+def _image(subject: Subject, images: Path) -> Path:
     """Return the archive of the promoted image after checking all of its bytes."""
     name = str(subject.promotion.requested.data.get("image") or subject.promotion.service)
     name = name.partition("@")[0].rpartition("/")[2]
-    archive = source.images / name / f"{_hex(subject)}.tar"
+    archive = images / name / f"{_hex(subject)}.tar"
     found = archive_digest(archive)
     if found != subject.digest:
         raise GoldenGooseError(f"{archive} holds the image {found}, but {subject.digest} was promoted.")
     return archive
 
 
-def _manifests(subject: Subject, source: Source) -> dict[str, folders.Content]:
-    """Return the manifests that the promotion applied, rendered from the very source that was built."""
-    service = find_service(source.services_dir, subject.promotion.service)
-    built, present = subject.build.data.get("source_sha256"), source_digest(service)
-    if built != present:
-        raise GoldenGooseError(
-            f"{service.folder} has changed since {service.name} was built for its promotion (source {present[:12]}, "
-            f"built from {str(built)[:12]}); put that source back, or deploy and promote the new one."
-        )
+def _manifests(ledger: Ledger, subject: Subject) -> dict[str, folders.Content]:
+    """Return the manifests that the promotion applied, from the object that its ``started`` entry refers to."""
+    objects = json.loads(ledger.objects.read(subject.started.data["manifests"]["sha256"]))
     yaml = require("yaml", "pyyaml")
-    annotations = {ANNOTATION_PROMOTION: subject.promotion.id}
-    objects = render_manifests(service, _STAGE, subject.digest, annotations=annotations)
     return {
         f"{number:02d}-{item['kind'].lower()}.yaml": yaml.safe_dump(item, sort_keys=False, width=110).encode()
         for number, item in enumerate(objects, start=1)

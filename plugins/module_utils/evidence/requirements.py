@@ -37,6 +37,7 @@ class Subject:
     """What a package is about: a promotion that is in force, and the build and deployment before it."""
 
     promotion: Promotion
+    started: Entry
     completed: Entry
     build: Entry
     deployed: Entry
@@ -71,13 +72,13 @@ def require_all(ledger: Ledger, service: str) -> Subject:
         _metadata_tagged(promotion, before),
     )
     unmet = [requirement for requirement in requirements if not requirement.met]
-    if unmet or promotion is None or promotion.completed is None:
+    if unmet or promotion is None or promotion.started is None or promotion.completed is None:
         said = "; ".join(f"{requirement.name}: {requirement.observed}" for requirement in unmet)
         raise RequirementUnmet(
             f"No package of {service} is made, because a requirement is not met. {said}.",
             requirements=[requirement.as_dict() for requirement in requirements],
         )
-    return Subject(promotion, promotion.completed, before["build"], before["deployed"], requirements)
+    return Subject(promotion, promotion.started, promotion.completed, before["build"], before["deployed"], requirements)
 
 
 def steps(promotion: Promotion) -> Iterator[Entry]:
@@ -129,6 +130,8 @@ def _chain_complete(promotion: Promotion | None, before: dict[str, Entry], repor
     there = {entry.event for entry in (*steps(promotion), *before.values())}
     missing = [e for e in ("build", "deployed", "requested", *REQUIRED_GATES, "started") if e not in there]
     missing += [f"report of {gate}" for gate in ("sast", "coverage") if not _has_report(promotion, gate)]
+    if promotion.started is not None and not isinstance(promotion.started.data.get("manifests"), dict):
+        missing.append("manifests")
     if missing:
         return Requirement(name, False, f"there is no evidence of: {', '.join(missing)}")
     # Up to the promotion only: what is observed must not change when the ledger grows.

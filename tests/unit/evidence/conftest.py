@@ -8,17 +8,16 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import shutil
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.golden_goose.compliance.plugins.module_utils.evidence.packaging import Source
 from ansible_collections.golden_goose.compliance.plugins.module_utils.ledger import Entry, Ledger
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.model import REQUIRED_GATES, step_id
-from ansible_collections.golden_goose.compliance.plugins.module_utils.services.model import load_service
+from ansible_collections.golden_goose.compliance.plugins.module_utils.services.model import Service, load_service
+from ansible_collections.golden_goose.compliance.plugins.module_utils.services.render import render_manifests
 from ansible_collections.golden_goose.compliance.plugins.module_utils.services.source import source_digest
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -73,10 +72,11 @@ def oci_archive(path: Path, content: bytes = b"layer") -> str:
 
 @dataclass
 class World:
-    """A ledger and the services and images that it speaks of."""
+    """A ledger and the service and images that it speaks of."""
 
     ledger: Ledger
-    source: Source
+    service: Service
+    images: Path
     packages: Path
 
     def say(self, type: str, event: str, id: str | None = None, **data: Any) -> Entry:
@@ -86,12 +86,12 @@ class World:
 
     def deploy(self, content: bytes = b"layer") -> str:
         """Build an image of ``content`` and deploy it to sandbox; return its digest."""
-        draft = self.source.images / "draft.tar"
+        draft = self.images / "draft.tar"
         digest = oci_archive(draft, content)
-        target = self.source.images / SERVICE / f"{digest.partition(':')[2]}.tar"
+        target = self.images / SERVICE / f"{digest.partition(':')[2]}.tar"
         target.parent.mkdir(exist_ok=True)
         draft.replace(target)
-        built_from = source_digest(load_service(self.source.services_dir / SERVICE))
+        built_from = source_digest(self.service)
         self.say("validation", "build", digest=digest, source_sha256=built_from)
         self.say("validation", "deployed", digest=digest, stage="sandbox")
         return digest
@@ -116,18 +116,17 @@ class World:
         promotion = self.request(digest)
         for gate in REQUIRED_GATES:
             self.gate(promotion, digest, gate)
-        self.step(promotion, digest, "started", previous_digest=None, **metadata)
+        objects = json.dumps(render_manifests(self.service, "compliant", digest), sort_keys=True).encode()
+        manifests = dict(self.ledger.objects.put_bytes(objects, "application/json"))
+        self.step(promotion, digest, "started", previous_digest=None, manifests=manifests, **metadata)
         return self.step(promotion, digest, "completed", previous_digest=None, stage="compliant")
 
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:
-    services = tmp_path / "services"
-    ignored = shutil.ignore_patterns("__pycache__", ".*")
-    shutil.copytree(REPOSITORY / "services" / SERVICE, services / SERVICE, ignore=ignored)
     (tmp_path / "images").mkdir()
     ledger = Ledger.create(tmp_path / "ledger", "example.test/sandbox")
-    return World(ledger, Source(services, tmp_path / "images"), tmp_path / "packages")
+    return World(ledger, load_service(REPOSITORY / "services" / SERVICE), tmp_path / "images", tmp_path / "packages")
 
 
 @pytest.fixture

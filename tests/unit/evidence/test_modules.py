@@ -101,7 +101,7 @@ def test_package_four_times(run: Run, world: World, completed: Entry) -> None:
     said = {"ledger": world.ledger.path, "packages": world.packages, "service": SERVICE}
     results = [run("evidence_package", check=check, **said) for check in (True, False, True, False)]
     assert [result["changed"] for result in results] == [True, True, False, False]
-    said |= {"metadata": METADATA, "services_dir": world.source.services_dir, "images": world.source.images}
+    said |= {"metadata": METADATA, "images": world.images}
     results = [run("distribution_package", check=check, **said) for check in (True, False, True, False)]
     assert [result["changed"] for result in results] == [True, True, False, False]
     assert results[1]["package"]["hash_chain_id"] == completed.hash
