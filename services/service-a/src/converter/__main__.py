@@ -13,10 +13,10 @@ from .server import Application, Server
 from .settings import SettingsError, load_settings
 
 
-def main(environment: Mapping[str, str] = os.environ) -> int:
+def main(environment: Mapping[str, str] | None = None) -> int:
     """Serve until SIGTERM or SIGINT; return the exit status (2: configuration cannot be used)."""
     try:
-        settings = load_settings(environment)
+        settings = load_settings(os.environ if environment is None else environment)
     except SettingsError as error:
         print(f"configuration: {error}", file=sys.stderr)
         return 2
