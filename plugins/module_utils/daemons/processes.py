@@ -58,9 +58,10 @@ def orphans(daemon: Daemon) -> Iterator[int]:
 
 
 def stop(pid: int, seconds: float) -> None:
-    """End process ``pid``: SIGTERM, and SIGKILL when it is still there after ``seconds``."""
+    """End process ``pid``: SIGTERM, and SIGKILL when it is still there after ``seconds`` (0: at once)."""
     with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGTERM)
+        if seconds > 0:
+            os.kill(pid, signal.SIGTERM)
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             os.kill(pid, 0)

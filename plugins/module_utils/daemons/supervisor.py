@@ -22,9 +22,11 @@ from typing import Any
 from ..commands import run
 from ..errors import GoldenGooseError
 from ..files import make_dirs, write_atomic
+from . import processes
 from .model import Daemon
 
 _START_SECONDS = 15.0
+_STOPPED_STATES = {"STOPPED", "EXITED", "FATAL", "UNKNOWN"}
 # Faults of the XML-RPC interface (supervisor.xmlrpc.Faults).
 _BAD_NAME = 10
 _NOT_RUNNING = 70
@@ -220,7 +222,13 @@ class Supervisor:
         """Stop the program and drop it from the running supervisord."""
         if self._info(daemon) is None:
             return
-        self._call(lambda rpc: rpc.supervisor.stopProcess(daemon.unit, True), also={_NOT_RUNNING})
+        self._call(lambda rpc: rpc.supervisor.stopProcess(daemon.unit, False), also={_NOT_RUNNING})
+        deadline = time.monotonic() + daemon.stop_timeout
+        while (info := self._info(daemon)) and info["statename"] not in _STOPPED_STATES:
+            # The section may allow more time than this call does.
+            if time.monotonic() > deadline and info["pid"]:
+                processes.stop(int(info["pid"]), 0)
+            time.sleep(0.05)
         self._call(lambda rpc: rpc.supervisor.removeProcessGroup(daemon.unit))
 
     def _ensure_running(self) -> None:

@@ -26,6 +26,16 @@ from ..errors import GoldenGooseError
 _CGROUPS = Path("/sys/fs/cgroup")
 _KUBE_TABLES = ("nat", "filter", "mangle")
 _KILL_SECONDS = 10.0
+_SHARED_FOLDERS = (
+    "/run/containerd/s",
+    "/run/containerd/fifo",
+    "/run/containerd",
+    "/var/lib/cni/results",
+    "/var/lib/cni",
+    "/var/lib/kubelet/device-plugins",
+    "/var/lib/kubelet",
+    "/var/log/containers",
+)
 _OCTAL = re.compile(r"\\([0-7]{3})")
 
 
@@ -74,7 +84,16 @@ def clean(node: Node, *, check: bool) -> list[str]:
         if not check:
             for path in left:
                 path.unlink(missing_ok=True)
+    if not check:
+        _remove_empty_folders()
     return found
+
+
+def _remove_empty_folders() -> None:
+    """Remove folders that containerd, CNI and kubelet make at fixed places, where nothing is in them."""
+    for folder in _SHARED_FOLDERS:
+        with contextlib.suppress(OSError):
+            Path(folder).rmdir()
 
 
 def _shims(node: Node) -> Iterator[int]:
