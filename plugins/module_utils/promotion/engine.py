@@ -1,0 +1,329 @@
+# Copyright: Contributors to Golden Goose
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+"""The engine: request, gates, choke point, rollout. Every step looks at its record, then at the world, then acts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NoReturn
+
+from ..cluster import ClusterError, ClusterUnavailable
+from ..ledger import Entry
+from ..services.model import Service, find_service
+from ..services.render import ANNOTATION_PROMOTION, render_manifests
+from .evaluate import evaluate
+from .evidence import AlreadyRecorded, Evidence
+from .gates import Scanners
+from .model import COMPLIANT, REQUIRED_GATES, SANDBOX, Outcome, Refused, short
+from .ports import Answer, Cluster, DeploymentView, Signer
+from .restore import leftovers, manifests_of, undo
+from .runs import Runs
+from .state import Promotion, ServiceState, state_of
+from .verdicts import denial, shortfalls, statement
+
+
+class Denied(AlreadyRecorded):
+    """A gate does not allow the artifact; the promotion is closed and the cluster was not touched."""
+
+
+class RolloutFailed(AlreadyRecorded):
+    """The rollout did not become healthy; the sentence says what is compliant now."""
+
+
+@dataclass(frozen=True)
+class Promoter:
+    """Promotes services of one ledger on one cluster.
+
+    ``signer`` is called only when something is to be signed. ``rollout_timeout`` and ``request_max_age``
+    are seconds; a request that is older has verdicts that may be stale, and is not resumed. With
+    ``dry_run`` nothing is written or changed anywhere.
+    """
+
+    evidence: Evidence
+    cluster: Cluster
+    runs: Runs
+    services_dir: Path
+    signer: Callable[[], Signer]
+    rollout_timeout: float = 120.0
+    request_max_age: float = 3600.0
+    dry_run: bool = False
+
+    @contextmanager
+    def guarded(self, name: str, doing: str) -> Iterator[dict[str, Any]]:
+        """Hold the service's lock, and leave a ``refused`` entry for what goes wrong in the block.
+
+        The block may set ``promotion_id`` in the yielded dictionary once it knows it. ``name`` must be
+        that of a known service: files are called after it.
+        """
+        lock = nullcontext() if self.dry_run else self.runs.hold(name, doing)
+        with self.evidence.refusing(name) as facts, lock:
+            yield facts
+
+    def request(self, name: str, digest: str | None, requested_by: str) -> Outcome:
+        """Ask for ``digest`` of the service (default: what sandbox runs) to become compliant.
+
+        An unfinished promotion of the same artifact is resumed. When the service is compliant with it
+        already and the cluster shows it, nothing is written.
+
+        :raises Refused: another run is at it, or sandbox runs nothing.
+        :raises GoldenGooseError: the service is unknown or malformed, or the cluster does not answer.
+        """
+        service = self._service(name)
+        with self.guarded(name, f"promotion of {name}") as facts:
+            wanted = digest or self._sandbox_digest(name)
+            state = state_of(self.evidence.entries(), name)
+            unfinished = state.open
+            if unfinished:
+                facts["promotion_id"] = unfinished.id
+                outdated = self._outdated(unfinished, wanted)
+                if outdated is None:
+                    return _requested(unfinished, changed=False, reason="an unfinished promotion is resumed")
+                self._close(state, unfinished, outdated)
+                facts.pop("promotion_id")
+            if state.compliant and self._shows(state.compliant, wanted):
+                self.runs.release(name)
+                return unchanged(state.compliant)
+            if self.dry_run:
+                return Outcome("requested", name, True, "a promotion would be requested", wanted)
+            entry = self.evidence.record(
+                "requested",
+                {
+                    "service": name,
+                    "digest": wanted,
+                    "image": service.pinned_image(wanted),
+                    "gates": list(REQUIRED_GATES),
+                    "requested_by": requested_by,
+                },
+            )
+            return _requested(Promotion(entry), changed=True, reason="a promotion is requested")
+
+    def evaluate(self, name: str, scanners: Scanners, gates: Sequence[str]) -> tuple[list[Entry], bool]:
+        """Return the verdicts of ``gates`` for the open promotion, and whether any was written now.
+
+        :raises Refused: there is no open promotion, or another run is at it.
+        """
+        service = self._service(name)
+        with self.guarded(name, f"promotion of {name}") as facts:
+            promotion = self._open(name)
+            facts["promotion_id"] = promotion.id
+            before = set(promotion.verdicts)
+            if promotion.phase != "requested" or self.dry_run:
+                return [promotion.verdicts[gate] for gate in gates if gate in before], False
+            entries = evaluate(self.evidence, self.cluster, scanners, service, promotion, gates)
+            return entries, bool(set(promotion.verdicts) - before)
+
+    def promote(self, name: str) -> Outcome:
+        """Take the open promotion to ``compliant``: the only way there.
+
+        :raises Denied: a required verdict is not allow; nothing was touched.
+        :raises RolloutFailed: the cluster was put back to what was compliant before.
+        :raises GoldenGooseError: Vault or the API server does not answer; running again resumes.
+        """
+        service = self._service(name)
+        with self.guarded(name, f"promotion of {name}") as facts:
+            state = state_of(self.evidence.entries(), name)
+            promotion = state.open
+            if promotion is None:
+                if state.compliant and self._shows(state.compliant, state.compliant.digest):
+                    return unchanged(state.compliant)
+                raise Refused(f"There is no open promotion of {name}; request one first (state: requested).")
+            facts["promotion_id"] = promotion.id
+            if promotion.failed:
+                self._fail(state, promotion, str(promotion.failed.data["reason"]))
+            if promotion.phase == "requested":
+                self._start(service, state, promotion)
+            if self.dry_run:
+                return Outcome("compliant", name, True, "it would be promoted", promotion.digest, promotion.id)
+            return self._finish(service, state, promotion)
+
+    def _service(self, name: str) -> Service:
+        """Return the service, from a ledger that can be trusted to take a refusal down."""
+        self.evidence.require_sound()
+        with self.evidence.refusing(name):
+            return find_service(self.services_dir, name)
+
+    def _open(self, name: str) -> Promotion:
+        promotion = state_of(self.evidence.entries(), name).open
+        if promotion is None:
+            raise Refused(f"There is no open promotion of {name}; request one first (promotion, state: requested).")
+        return promotion
+
+    def _sandbox_digest(self, name: str) -> str:
+        view = self.cluster.deployment(SANDBOX, name)
+        if view is None or view.digest is None:
+            runs = "is not deployed" if view is None else f"runs {view.image}, which is not pinned by digest,"
+            raise Refused(f"{name} {runs} in {SANDBOX}; deploy it with playbooks/deploy.yml first.")
+        return view.digest
+
+    def _shows(self, compliant: Promotion, digest: str) -> bool:
+        """Whether ``digest`` is the compliant artifact and the cluster runs just that."""
+        if compliant.digest != digest:
+            return False
+        view = self.cluster.deployment(COMPLIANT, compliant.service)
+        return view is not None and view.digest == digest and view.ready > 0
+
+    def _outdated(self, promotion: Promotion, wanted: str) -> str | None:
+        """Return why an unfinished promotion cannot be resumed, or None when it can."""
+        if promotion.phase == "failing":
+            return "its rollout failed"
+        if promotion.digest != wanted:
+            return f"it was never finished, and {short(wanted)} is requested now"
+        age = (datetime.now(UTC) - datetime.fromisoformat(promotion.requested.timestamp)).total_seconds()
+        if promotion.phase == "requested" and age > self.request_max_age:
+            return f"its verdicts may be stale: the request is older than {self.request_max_age:.0f} s"
+        return None
+
+    def _close(self, state: ServiceState, promotion: Promotion, reason: str) -> None:
+        if self.dry_run:
+            return
+        if promotion.phase == "requested":
+            self._record_refusal(promotion, reason)
+        else:
+            undo(self.evidence, self.cluster, state, promotion, reason, self.rollout_timeout)
+
+    def _record_refusal(self, promotion: Promotion, reason: str, **more: Any) -> None:
+        data = {
+            "promotion_id": promotion.id,
+            "service": promotion.service,
+            "digest": promotion.digest,
+            "reason": reason,
+            "final": True,
+            **more,
+        }
+        promotion.refused = self.evidence.record("refused", data, step_of=promotion.id)
+
+    def _start(self, service: Service, state: ServiceState, promotion: Promotion) -> None:
+        """The choke point: verdicts, manifests, signature, in this order; then the started entry."""
+        denied = shortfalls(promotion)
+        if denied:
+            sentence = denial(promotion, denied)
+            if not self.dry_run:
+                self._record_refusal(promotion, sentence, denied=denied)
+                self.runs.release(service.name)
+            raise Denied(sentence, denied=denied, promotion_id=promotion.id)
+        objects = render_manifests(
+            service, COMPLIANT, promotion.digest, annotations={ANNOTATION_PROMOTION: promotion.id}
+        )
+        # The API server checks everything and changes nothing: better refused here than half-way.
+        self.cluster.apply(objects, dry_run=True)
+        if self.dry_run:
+            return
+        said = statement(promotion)
+        signed = self.signer().sign(said.content)
+        kept = self.evidence.store(json.dumps(objects, sort_keys=True).encode(), "application/json")
+        promotion.started = self.evidence.record(
+            "started",
+            {
+                "promotion_id": promotion.id,
+                "service": service.name,
+                "digest": promotion.digest,
+                "previous_digest": state.compliant.digest if state.compliant else None,
+                "manifests": dict(kept),
+                "verdicts": said.verdicts,
+                "verdicts_sha256": hashlib.sha256(said.content).hexdigest(),
+                "signature": signed.signature,
+                "key": signed.key,
+                "key_version": signed.key_version,
+            },
+            step_of=promotion.id,
+        )
+
+    def _finish(self, service: Service, state: ServiceState, promotion: Promotion) -> Outcome:
+        objects = manifests_of(self.evidence, promotion)
+        try:
+            self.cluster.apply(objects)
+            view = self.cluster.wait_rollout(COMPLIANT, service.name, promotion.digest, self.rollout_timeout)
+            answered = self._answers(service)
+            if state.compliant:
+                self.cluster.delete(leftovers(manifests_of(self.evidence, state.compliant), objects))
+        except ClusterUnavailable as error:
+            raise ClusterUnavailable(
+                f"{error} The promotion {promotion.id} has started and is finished by running it again."
+            ) from error
+        except ClusterError as error:
+            self._fail(state, promotion, str(error))
+        completed = self._complete(promotion, state, view, answered)
+        self.runs.release(service.name)
+        return Outcome(
+            "compliant",
+            service.name,
+            True,
+            f"{short(promotion.digest)} is compliant",
+            promotion.digest,
+            promotion.id,
+            completed.hash,
+        )
+
+    def _answers(self, service: Service) -> dict[str, Any]:
+        path = service.health.path
+        healthy = self.cluster.wait_answer(COMPLIANT, service.name, path, self.rollout_timeout)
+        version = self.cluster.wait_answer(COMPLIANT, service.name, service.health.version, self.rollout_timeout)
+        return {"path": path, "status": healthy.status, "version": _version(version)}
+
+    def _complete(
+        self, promotion: Promotion, state: ServiceState, view: DeploymentView, answered: dict[str, Any]
+    ) -> Entry:
+        return self.evidence.record(
+            "completed",
+            {
+                "promotion_id": promotion.id,
+                "service": promotion.service,
+                "digest": promotion.digest,
+                "previous_digest": state.compliant.digest if state.compliant else None,
+                "stage": COMPLIANT,
+                "replicas": view.ready,
+                "answered": answered,
+            },
+            step_of=promotion.id,
+        )
+
+    def _fail(self, state: ServiceState, promotion: Promotion, reason: str) -> NoReturn:
+        """Put the cluster back and raise what happened."""
+        try:
+            target = undo(self.evidence, self.cluster, state, promotion, reason, self.rollout_timeout)
+        except ClusterError as error:
+            raise AlreadyRecorded(
+                f"{promotion.service} is not promoted: {reason.rstrip('.')}; and what was compliant before could not "
+                f"be put back: {str(error).rstrip('.')}. Run it again to finish the rollback."
+            ) from error
+        self.runs.release(promotion.service)
+        now = f"was put back to {short(target.digest)}" if target else "is empty again, as before"
+        raise RolloutFailed(
+            f"{promotion.service} is not promoted: {reason.rstrip('.')}; {COMPLIANT} {now}.",
+            promotion_id=promotion.id,
+            digest=promotion.digest,
+            restored=target.digest if target else None,
+        )
+
+
+def unchanged(promotion: Promotion) -> Outcome:
+    """Return the outcome of asking for what is so already."""
+    completed = promotion.completed
+    return Outcome(
+        "unchanged",
+        promotion.service,
+        False,
+        f"{short(promotion.digest)} is compliant already",
+        promotion.digest,
+        promotion.id,
+        completed.hash if completed else None,
+    )
+
+
+def _requested(promotion: Promotion, *, changed: bool, reason: str) -> Outcome:
+    return Outcome("requested", promotion.service, changed, reason, promotion.digest, promotion.id)
+
+
+def _version(answer: Answer) -> str | None:
+    try:
+        document = json.loads(answer.body)
+    except ValueError:
+        return None
+    return str(document["version"]) if isinstance(document, dict) and "version" in document else None

@@ -1,0 +1,158 @@
+#!/usr/bin/python
+# Copyright: Contributors to Golden Goose
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Take a service to compliant."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: promotion
+short_description: Request a promotion, or take a service to compliant
+version_added: "0.1.0"
+description:
+  - With O(state=requested) it asks for the artifact that sandbox runs to become the compliant one, or resumes a
+    promotion of it that is not finished. When the service is compliant with it and the cluster shows it, nothing is
+    written.
+  - With O(state=compliant) it is the choke point. Every required gate must have written C(allow) for this promotion and
+    digest into the ledger, and a missing verdict is a deny. The verdicts are signed with the key in Vault, the
+    manifests are applied, and when the rollout is healthy and the service answers, the promotion is completed. A
+    rollout that does not become healthy is put back to the digest before.
+  - Every step first looks for its own entry in the ledger, so a run that was killed is finished by running it again.
+author:
+  - Golden Goose founders (@golden-goose)
+extends_documentation_fragment:
+  - golden_goose.compliance.ledger
+  - golden_goose.compliance.promotion
+  - golden_goose.compliance.promotion.services
+options:
+  state:
+    description: How far to go.
+    type: str
+    choices: [requested, compliant]
+    required: true
+  digest:
+    description:
+      - Digest of the artifact to request, V(sha256:...). By default it is the one that sandbox runs.
+      - Only used when O(state=requested).
+    type: str
+  requested_by:
+    description: Who asks; by default the login name of the user that the module runs as.
+    type: str
+  vault_approle:
+    description: File with the promoter's Vault credentials; needed when O(state=compliant).
+    type: path
+  rollout_timeout:
+    description: Seconds that a rollout may take to become healthy, and the service to answer.
+    type: int
+    default: 120
+attributes:
+  check_mode:
+    description: Can run in check mode; the API server checks the manifests, nothing is written.
+    support: full
+  diff_mode:
+    description: There is nothing to show in diff mode.
+    support: none
+  idempotent:
+    description: When run twice in a row with the same arguments, the second run changes nothing.
+    support: full
+seealso:
+  - module: golden_goose.compliance.promotion_gate
+  - module: golden_goose.compliance.promotion_rollback
+"""
+
+EXAMPLES = r"""
+- name: Request the promotion
+  golden_goose.compliance.promotion:
+    ledger: /var/lib/golden-goose/ledger
+    metadata: "{{ golden_goose_evidence_metadata }}"
+    service: service-a
+    services_dir: services
+    kubeconfig: /etc/golden-goose/kubernetes/promoter.kubeconfig
+    state: requested
+
+- name: Take it to compliant
+  golden_goose.compliance.promotion:
+    ledger: /var/lib/golden-goose/ledger
+    metadata: "{{ golden_goose_evidence_metadata }}"
+    service: service-a
+    services_dir: services
+    kubeconfig: /etc/golden-goose/kubernetes/promoter.kubeconfig
+    vault_approle: /etc/golden-goose/vault/promoter-approle.json
+    state: compliant
+"""
+
+RETURN = r"""
+outcome:
+  description: C(requested), C(unchanged) or C(compliant).
+  returned: success
+  type: str
+service:
+  description: Name of the service.
+  returned: success
+  type: str
+reason:
+  description: What the outcome means, in words.
+  returned: success
+  type: str
+digest:
+  description: The artifact.
+  returned: success
+  type: str
+promotion_id:
+  description: Id of the request, which all entries of the promotion name.
+  returned: success
+  type: str
+hash_chain_id:
+  description: Hash of the entry that made the service compliant with this digest.
+  returned: when the service is compliant
+  type: str
+denied:
+  description: Gates that did not allow, each with verdict, reason, observed and required.
+  returned: when a gate stopped the promotion
+  type: list
+  elements: dict
+"""
+
+import os
+import pwd
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.golden_goose.compliance.plugins.module_utils.arguments import LEDGER_OPTIONS
+from ansible_collections.golden_goose.compliance.plugins.module_utils.errors import GoldenGooseError
+from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.arguments import (
+    PROMOTION_OPTIONS,
+    SERVICES_OPTION,
+    promoter,
+)
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            **LEDGER_OPTIONS,
+            **PROMOTION_OPTIONS,
+            **SERVICES_OPTION,
+            "state": {"type": "str", "choices": ["requested", "compliant"], "required": True},
+            "digest": {"type": "str"},
+            "requested_by": {"type": "str"},
+            "vault_approle": {"type": "path"},
+            "rollout_timeout": {"type": "int", "default": 120},
+        },
+        supports_check_mode=True,
+    )
+    params = module.params
+    try:
+        engine = promoter(params, dry_run=module.check_mode)
+        if params["state"] == "requested":
+            requester = params["requested_by"] or pwd.getpwuid(os.getuid()).pw_name
+            outcome = engine.request(params["service"], params["digest"], requester)
+        else:
+            outcome = engine.promote(params["service"])
+    except GoldenGooseError as error:
+        module.fail_json(msg=str(error), **error.facts)
+    module.exit_json(**outcome.as_dict())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+#!/usr/bin/python
+# Copyright: Contributors to Golden Goose
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Evaluate gates and write their verdicts down."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: promotion_gate
+short_description: Evaluate gates for the artifact whose promotion is requested
+version_added: "0.1.0"
+description:
+  - Evaluates gates for the open promotion of a service and writes one entry for each verdict, C(allow), C(deny) or
+    C(defer), with what was observed and what is required. All gates are evaluated, also after one has denied.
+  - A verdict does not stop anything here. M(golden_goose.compliance.promotion) reads the verdicts from the ledger and
+    refuses when one is missing or is not C(allow).
+  - A gate that already has its verdict for this promotion is not evaluated again.
+author:
+  - Golden Goose founders (@golden-goose)
+extends_documentation_fragment:
+  - golden_goose.compliance.ledger
+  - golden_goose.compliance.promotion
+  - golden_goose.compliance.promotion.services
+options:
+  gates:
+    description: The gates to evaluate; they run side by side, C(chain) after the others.
+    type: list
+    elements: str
+    choices: [provenance, sast, coverage, health, chain]
+    default: [provenance, sast, coverage, health, chain]
+  semgrep_rules:
+    description: Folder with the semgrep rules of the gate C(sast).
+    type: path
+    default: /etc/golden-goose/promotion/semgrep
+  timeout:
+    description: Seconds that one program of a gate may run; a gate whose program is not done by then denies.
+    type: int
+    default: 300
+attributes:
+  check_mode:
+    description: In check mode no gate is evaluated; the verdicts that are there are returned.
+    support: partial
+    details:
+      - Tests and scanners are not run.
+  diff_mode:
+    description: There is nothing to show in diff mode.
+    support: none
+  idempotent:
+    description: When run twice in a row with the same arguments, the second run changes nothing.
+    support: full
+notes:
+  - The gate C(sast) needs bandit and semgrep beside the Python interpreter of the module, C(coverage) pytest and
+    pytest-cov. Run as root, the tests of the service run as the user C(nobody) where that user can reach the
+    interpreter.
+seealso:
+  - module: golden_goose.compliance.promotion
+"""
+
+EXAMPLES = r"""
+- name: Evaluate the gates
+  golden_goose.compliance.promotion_gate:
+    ledger: /var/lib/golden-goose/ledger
+    metadata: "{{ golden_goose_evidence_metadata }}"
+    service: service-a
+    services_dir: services
+    kubeconfig: /etc/golden-goose/kubernetes/promoter.kubeconfig
+"""
+
+RETURN = r"""
+verdicts:
+  description: One item for each gate, as it stands in the ledger.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    gate:
+      description: Name of the gate.
+      type: str
+    verdict:
+      description: C(allow), C(deny) or C(defer).
+      type: str
+    reason:
+      description: What was observed, and in brackets what is required.
+      type: str
+    observed:
+      description: What was observed, as values.
+      type: dict
+    required:
+      description: What is required, as values.
+      type: dict
+    object:
+      description: Digest, size and media type of the raw report in the ledger's objects.
+      type: dict
+allowed:
+  description: Whether all these verdicts are C(allow).
+  returned: success
+  type: bool
+"""
+
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.golden_goose.compliance.plugins.module_utils.arguments import LEDGER_OPTIONS
+from ansible_collections.golden_goose.compliance.plugins.module_utils.errors import GoldenGooseError
+from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.arguments import (
+    PROMOTION_OPTIONS,
+    SERVICES_OPTION,
+    promoter,
+)
+from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.gates import Scanners
+from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.model import REQUIRED_GATES
+
+_SHOWN = ("gate", "verdict", "reason", "observed", "required", "object")
+
+
+def main() -> None:
+    gates = list(REQUIRED_GATES)
+    module = AnsibleModule(
+        argument_spec={
+            **LEDGER_OPTIONS,
+            **PROMOTION_OPTIONS,
+            **SERVICES_OPTION,
+            "gates": {"type": "list", "elements": "str", "choices": gates, "default": gates},
+            "semgrep_rules": {"type": "path", "default": "/etc/golden-goose/promotion/semgrep"},
+            "timeout": {"type": "int", "default": 300},
+        },
+        supports_check_mode=True,
+    )
+    params = module.params
+    try:
+        engine = promoter(params, dry_run=module.check_mode)
+        scanners = Scanners(Path(params["semgrep_rules"]), float(params["timeout"]))
+        entries, changed = engine.evaluate(params["service"], scanners, params["gates"])
+    except GoldenGooseError as error:
+        module.fail_json(msg=str(error), **error.facts)
+    verdicts = [{key: entry.data[key] for key in _SHOWN if key in entry.data} for entry in entries]
+    allowed = bool(verdicts) and all(verdict["verdict"] == "allow" for verdict in verdicts)
+    module.exit_json(changed=changed, verdicts=verdicts, allowed=allowed)
+
+
+if __name__ == "__main__":
+    main()
