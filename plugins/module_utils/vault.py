@@ -97,8 +97,7 @@ def explained(address: str, doing: str) -> Iterator[None]:
         ) from error
     except (exceptions.VaultDown, exceptions.VaultNotInitialized) as error:
         raise VaultDown(
-            f"Vault at {address} is sealed or not initialised, so it cannot do {doing}; "
-            "run playbooks/vault.yml."
+            f"Vault at {address} is sealed or not initialised, so it cannot do {doing}; run playbooks/vault.yml."
         ) from error
     except exceptions.VaultError as error:
         raise VaultError(f"Vault at {address} refused {doing}: {_reason(error)}.") from error
@@ -159,9 +158,7 @@ class PromoterVault:
                 "remove the file and run playbooks/vault.yml to have it written again."
             )
         ca_cert = values.get("ca_cert")
-        return cls(
-            ca_cert=str(ca_cert) if ca_cert else None, **{name: str(values[name]) for name in _TEXT_KEYS}
-        )
+        return cls(ca_cert=str(ca_cert) if ca_cert else None, **{name: str(values[name]) for name in _TEXT_KEYS})
 
     def document(self) -> dict[str, str | None]:
         """Return what ``from_approle_file`` reads; it contains the secret."""
@@ -231,8 +228,8 @@ class PromoterVault:
             ) from error
 
     def _parse(self, text: str) -> Signature:
-        prefix, _, rest = text.partition(":v")
-        version, _, signature = rest.partition(":")
+        prefix, rest = text.partition(":v")[::2]
+        version, signature = rest.partition(":")[::2]
         try:
             complete = len(base64.b64decode(signature, validate=True)) == 64
         except binascii.Error:

@@ -40,32 +40,37 @@ class _Collector:
         """Log what is wrong once, not at every scrape."""
         reason = self._watch.figures().reason
         if reason != self._said:
-            print(reason or "The ledger holds again.", file=sys.stderr, flush=True)
+            _log(reason or "The ledger holds again.")
             self._said = reason
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM or SIGINT; return the exit status."""
     options = _parser().parse_args(argv)
-    host, _, port = options.listen.rpartition(":")
+    host, port = options.listen.rpartition(":")[::2]
     if not host or not port.isdigit():
-        print(f"--listen {options.listen} is not host:port.", file=sys.stderr)
+        _log(f"--listen {options.listen} is not host:port.")
         return 2
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopped.set())
+        signal.signal(number, lambda *ignored: stopped.set())
     try:
         client = require("prometheus_client", "prometheus-client")
         registry = client.CollectorRegistry()
         registry.register(_Collector(Watch(options.ledger, options.recheck_seconds), options.service))
         server, thread = client.start_http_server(int(port), host, registry=registry)
     except (GoldenGooseError, OSError) as error:
-        print(f"Cannot serve on {options.listen}: {error}", file=sys.stderr)
+        _log(f"Cannot serve on {options.listen}: {error}")
         return 1
     stopped.wait()
     server.shutdown()
     thread.join()
     return 0
+
+
+def _log(sentence: str) -> None:
+    sys.stderr.write(f"{sentence}\n")
+    sys.stderr.flush()
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -14,7 +14,8 @@ from .figures import Figures, read
 
 # Files of the ledger whose change is a reason to read it again.
 _WATCHED = ("entries.jsonl", "ledger.json")
-_Stamp = tuple[tuple[int, int, int] | None, ...]
+_Stamp = tuple[int, int, int]
+_ABSENT: _Stamp = (-1, -1, -1)
 
 
 class Watch:
@@ -29,7 +30,7 @@ class Watch:
         self._recheck_seconds = recheck_seconds
         self._clock = clock
         self._lock = threading.Lock()
-        self._stamp: _Stamp | None = None
+        self._stamp: tuple[_Stamp, ...] = ()
         self._read_at = 0.0
         self._figures = Figures("nothing_to_verify")
         self.verified_at = 0.0
@@ -48,13 +49,13 @@ class Watch:
                 self._stamp, self._read_at = stamp, self._clock()
             return self._figures
 
-    def _look(self) -> _Stamp:
+    def _look(self) -> tuple[_Stamp, ...]:
         return tuple(_stamp(self._path / name) for name in _WATCHED)
 
 
-def _stamp(path: Path) -> tuple[int, int, int] | None:
+def _stamp(path: Path) -> _Stamp:
     try:
         status = path.stat()
     except OSError:
-        return None
+        return _ABSENT
     return status.st_size, status.st_mtime_ns, status.st_ino
