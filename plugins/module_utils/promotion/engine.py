@@ -171,8 +171,6 @@ class Promoter:
 
     def _outdated(self, promotion: Promotion, wanted: str) -> str | None:
         """Return why an unfinished promotion cannot be resumed, or None when it can."""
-        if promotion.phase == "failing":
-            return "its rollout failed"
         if promotion.digest != wanted:
             return f"it was never finished, and {short(wanted)} is requested now"
         age = (datetime.now(UTC) - datetime.fromisoformat(promotion.requested.timestamp)).total_seconds()
