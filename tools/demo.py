@@ -49,12 +49,8 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--inventory", "-i", help="inventory to use instead of ansible.cfg's")
-    parser.add_argument(
-        "--extra-vars", "-e", action="append", default=[], help="passed on to ansible-playbook"
-    )
-    parser.add_argument(
-        "--steps", default=",".join(STEPS), help="comma-separated steps (default: %(default)s)"
-    )
+    parser.add_argument("--extra-vars", "-e", action="append", default=[], help="passed on to ansible-playbook")
+    parser.add_argument("--steps", default=",".join(STEPS), help="comma-separated steps (default: %(default)s)")
     parser.add_argument(
         "--work-dir",
         type=Path,
@@ -149,7 +145,8 @@ def main(argv: Sequence[str] | None = None, stream: TextIO | None = None) -> int
     progress = Progress(out, len(options.steps))
     facts: dict[str, Any] = {}
     times: list[StepTime] = []
-    with open(os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a") as log:
+    log_path.touch(mode=0o600)
+    with log_path.open("a") as log:
         for number, step in enumerate(options.steps, 1):
             progress.start(number, step)
             succeeded, record = run_step(step, options, progress, log, interrupted)

@@ -18,6 +18,8 @@ Event = Mapping[str, Any]
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _ERROR_LINE = re.compile(r"^(?:\[ERROR\]:|ERROR!)\s*(.+)$")
+# What an action plugin prints while it waits: "  [host] coredns: compiling, …".
+_PROGRESS_LINE = re.compile(r"^  \[[^]]*\] (.+)")
 _FAILURES = ("runner_on_failed", "runner_on_unreachable", "runner_item_on_failed")
 _HIDDEN = "its output is hidden, because it may hold a secret"
 
@@ -105,6 +107,8 @@ def fold(record: RunRecord, event: Event) -> None:
         record.task, record.detail = str(data.get("name") or data.get("task", "")), ""
     elif kind in ("runner_retry", "runner_on_async_poll"):
         record.detail = waiting_detail(result)
+    elif kind == "verbose" and (found := _PROGRESS_LINE.match(plain(str(event.get("stdout") or "")))):
+        record.detail = found.group(1).strip()
     elif kind in _FAILURES:
         _take_failure(record, kind, data, result)
     elif kind == "playbook_on_stats":

@@ -58,7 +58,7 @@ class Progress:
     def show(self, play: str, task: str, detail: str = "") -> None:
         """Say what is running now; call it on each event and about once a second between."""
         elapsed = duration(self._clock() - self._started)
-        now = " › ".join(part for part in (play, task, detail) if part)
+        now = " > ".join(part for part in (play, task, detail) if part)
         if self._live:
             self._rewrite(f"{self._step} · {elapsed} · {now}")
         elif play != self._play:

@@ -42,9 +42,7 @@ def summary(facts: Mapping[str, Any], times: Sequence[StepTime]) -> str:
         ("Provisional", list(_provisional(_mapping(facts, "golden_goose_packages")))),
         ("Wall time", list(_times(times))),
     ]
-    return "\n".join(
-        f"{title}\n" + "\n".join(f"  {line}" for line in lines) for title, lines in sections if lines
-    )
+    return "\n".join(f"{title}\n" + "\n".join(f"  {line}" for line in lines) for title, lines in sections if lines)
 
 
 def _mapping(facts: Mapping[str, Any], key: str) -> Mapping[str, Mapping[str, Any]]:
@@ -81,9 +79,7 @@ def _packages(packages: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _provisional(packages: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    statements = [
-        str(statement) for package in packages.values() for statement in package.get("provisional", [])
-    ]
+    statements = [str(statement) for package in packages.values() for statement in package.get("provisional", [])]
     yield from dict.fromkeys(statements)
 
 

@@ -28,7 +28,7 @@ def sync_directory(path: Path) -> None:
 
 
 def make_dirs(path: Path, mode: int = 0o755) -> None:
-    """Create the folder ``path`` and its parents; only folders that did not exist get ``mode``.
+    """Create the folder ``path`` with ``mode``, and missing parents with 0755; one that is there stays as it is.
 
     :raises GoldenGooseError: the folder cannot be created.
     """
@@ -38,7 +38,8 @@ def make_dirs(path: Path, mode: int = 0o755) -> None:
             # A second run may create the same folder at the same moment.
             with contextlib.suppress(FileExistsError):
                 folder.mkdir()
-                folder.chmod(mode)
+                # A parent with a private mode would shut out the users that other daemons run as.
+                folder.chmod(mode if folder == path else 0o755)
     except OSError as error:
         raise GoldenGooseError(f"Cannot create the folder {path}: {error.strerror or error}.") from error
 
