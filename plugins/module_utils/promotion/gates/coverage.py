@@ -41,7 +41,7 @@ def coverage(context: GateContext) -> Verdict:
             tests, report = _run(context, copy, scratch, user)
     except ToolFailed as error:
         observed: dict[str, Any] = {"failed": str(error)}
-        return Verdict("coverage", "deny", str(error), observed, required)
+        return Verdict("coverage", "deny", f"{error} (required: the tests run)", observed, required)
     percent = math.floor(report["totals"]["percent_covered"] * 100) / 100
     observed = {
         "percent": percent,
@@ -84,13 +84,13 @@ def _run(context: GateContext, copy: Path, scratch: Path, user: int | None) -> t
     done = run_tool(command, copy, scratch, context.scanners.timeout, user)
     where = context.relative(context.service.tests)
     if done.status == _NO_TESTS:
-        raise ToolFailed(f"there are no tests in {where} of {context.service.name} (required: at least one)")
+        raise ToolFailed(f"there are no tests in {where} of {context.service.name}")
     if done.status not in (0, _TESTS_FAILED) or not measured.is_file() or not junit.is_file():
-        raise ToolFailed(f"the tests could not be run: {done.last_words()} (required: they run)")
+        raise ToolFailed(f"the tests could not be run: {done.last_words()}")
     try:
         return _counts(junit), json.loads(measured.read_bytes())
     except (ValueError, ElementTree.ParseError) as error:
-        raise ToolFailed(f"the report of the tests cannot be read: {error} (required: it can)") from error
+        raise ToolFailed(f"the report of the tests cannot be read: {error}") from error
 
 
 def _counts(junit: Path) -> _Tests:
