@@ -197,10 +197,10 @@ def test_coverage_denies_tests_that_cannot_be_collected(lab: Lab) -> None:
 
 def test_coverage_ends_tests_that_hang_with_all_that_they_started(lab: Lab, tmp_path: Path) -> None:
     alive = tmp_path / "alive"
+    child = f"import time; time.sleep(4); open({str(alive)!r}, 'w')"
     hang = (
         "import subprocess, sys, time\n\n\ndef test_hang():\n"
-        f"    subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(4); open({str(alive)!r}, \"w\")'])\n"
-        "    time.sleep(60)\n"
+        f"    subprocess.Popen([sys.executable, '-c', {child!r}])\n    time.sleep(60)\n"
     )
     lab.scanners = Scanners(RULES, timeout=2)
     tmp_path.chmod(0o777)
