@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import urllib.parse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -91,7 +92,10 @@ def _digest(path: str, digests: dict[str, str]) -> str:
 
 
 def daemons_from(instance: str, services: Sequence[Mapping[str, Any]]) -> list[Daemon]:
-    """Return the daemons that the option ``services`` of the module describes."""
+    """Return the daemons that the option ``services`` of the module describes.
+
+    :raises GoldenGooseError: a daemon has an address to look at that is none.
+    """
     return [_daemon(instance, service) for service in services]
 
 
@@ -105,13 +109,27 @@ def _daemon(instance: str, service: Mapping[str, Any]) -> Daemon:
         user=service["user"],
         restart_on=tuple(service.get("restart_on") or ()),
         prepare=tuple(tuple(line) for line in service.get("prepare") or ()),
-        ready=_ready(ready) if ready else None,
+        ready=_ready(service["name"], ready) if ready else None,
         stop_timeout=service["stop_timeout"],
         kill_mode=service["kill_mode"],
     )
 
 
-def _ready(given: Mapping[str, Any]) -> Ready:
+def _ready(name: str, given: Mapping[str, Any]) -> Ready:
     set_options = {key: value for key, value in given.items() if value is not None}
     set_options["status"] = tuple(set_options.get("status") or (200,))
-    return Ready(**set_options)
+    ready = Ready(**set_options)
+    if ready.tcp and not _has_port(f"tcp://{ready.tcp}"):
+        raise GoldenGooseError(f"{name} is ready at the tcp address {ready.tcp!r}, which has to be <host>:<port>.")
+    if ready.http and not (ready.http.startswith(("http://", "https://")) and _has_port(ready.http, optional=True)):
+        raise GoldenGooseError(f"{name} is ready at {ready.http!r}, which has to be an http or https URL.")
+    return ready
+
+
+def _has_port(url: str, *, optional: bool = False) -> bool:
+    """Return whether ``url`` has a host, and a port that is a number."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        return bool(parts.hostname) and (optional or parts.port is not None) and parts.port != 0
+    except ValueError:
+        return False

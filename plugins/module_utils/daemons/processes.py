@@ -15,6 +15,8 @@ from pathlib import Path
 from .model import FINGERPRINT_VARIABLE, NAME_VARIABLE, Daemon
 
 _PROC = Path("/proc")
+# What holds a killed process up is the kernel; the next start says so better than we could.
+_KILL_SECONDS = 5.0
 
 
 def environment_of(pid: int) -> dict[str, str]:
@@ -57,13 +59,31 @@ def orphans(daemon: Daemon) -> Iterator[int]:
         yield pid
 
 
+def runs(pid: int) -> bool:
+    """Return whether process ``pid`` is there and has not ended; a parent may not have taken note yet."""
+    try:
+        state = (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
 def stop(pid: int, seconds: float) -> None:
     """End process ``pid``: SIGTERM, and SIGKILL when it is still there after ``seconds`` (0: at once)."""
     with contextlib.suppress(ProcessLookupError):
         if seconds > 0:
             os.kill(pid, signal.SIGTERM)
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            os.kill(pid, 0)
-            time.sleep(0.05)
+            if _ended(pid, seconds):
+                return
         os.kill(pid, signal.SIGKILL)
+        _ended(pid, _KILL_SECONDS)
+
+
+def _ended(pid: int, seconds: float) -> bool:
+    """Return whether the process ends within ``seconds``."""
+    deadline = time.monotonic() + seconds
+    while runs(pid):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import re
 import resource
 import shlex
 import socket
@@ -31,6 +32,8 @@ _STOPPED_STATES = {"STOPPED", "EXITED", "FATAL", "UNKNOWN"}
 _BAD_NAME = 10
 _NOT_RUNNING = 70
 _ALREADY_ADDED = 90
+# What supervisor's configuration parser takes for the beginning of a comment.
+_COMMENT = re.compile(r"(\s)([;#])")
 
 _MAIN = """\
 ; Written by golden_goose.compliance; changes are overwritten.
@@ -97,16 +100,12 @@ class _UnixTransport(xmlrpc.client.Transport):
 
 def program_text(daemon: Daemon, fingerprint: str, log: Path) -> str:
     """Return supervisord's section for ``daemon``."""
-    command = shlex.join(daemon.command)
-    if daemon.prepare:
-        script = " && ".join([*(shlex.join(line) for line in daemon.prepare), f"exec {command}"])
-        command = shlex.join(["/bin/sh", "-c", script])
     variables = sorted(daemon.environment_with(fingerprint).items())
     return _PROGRAM.format(
         unit=daemon.unit,
         name=daemon.name,
-        command=command.replace("%", "%%"),
-        environment=",".join(f"{key}={_quote(value)}" for key, value in variables),
+        command=_command(daemon),
+        environment=",".join(f"{key}={_quote(daemon, key, value)}" for key, value in variables),
         user=daemon.user,
         stop_timeout=daemon.stop_timeout,
         as_group="false" if daemon.kill_mode == "process" else "true",
@@ -114,13 +113,26 @@ def program_text(daemon: Daemon, fingerprint: str, log: Path) -> str:
     )
 
 
-def _quote(value: str) -> str:
-    # supervisor splits with a shlex that knows quotes and no escapes.
-    quote = "'" if '"' in value else '"'
-    if quote in value or "\n" in value:
+def _command(daemon: Daemon) -> str:
+    command = shlex.join(daemon.command)
+    if daemon.prepare:
+        script = " && ".join([*(shlex.join(line) for line in daemon.prepare), f"exec {command}"])
+        command = shlex.join(["/bin/sh", "-c", script])
+    if "\n" in command or "\r" in command:
         raise GoldenGooseError(
-            "supervisor cannot take an environment value with a line break or with both kinds of quotes: "
-            "put it into a file that the program reads."
+            f"The command of {daemon.unit} has a line break, which supervisor cannot take: put the text into a file."
+        )
+    # A blank and ";" or "#" begin a comment, even within quotes; the blank can only be in single quotes here.
+    return _COMMENT.sub(r"\1''\2", command).replace("%", "%%")
+
+
+def _quote(daemon: Daemon, key: str, value: str) -> str:
+    # supervisor splits with a shlex that knows quotes and no escapes, then strips quotes from both ends.
+    quote = "'" if '"' in value else '"'
+    if quote in value or value.strip("'\"") != value or "\n" in value or "\r" in value or _COMMENT.search(value):
+        raise GoldenGooseError(
+            f"supervisor cannot take the value of {key} for {daemon.unit}: it has a line break, both kinds of quotes, "
+            'a quote at an end, or a blank before ";" or "#"; put it into a file that the program reads.'
         )
     return f"{quote}{value.replace('%', '%%')}{quote}"
 

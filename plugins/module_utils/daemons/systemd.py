@@ -38,14 +38,16 @@ WantedBy=multi-user.target
 
 def quote(text: str) -> str:
     """Return ``text`` as one word of a unit file (systemd.syntax(7), systemd.service(5))."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
-    return f'"{escaped}"'
+    return f'"{_escape(text).replace("$", "$$")}"'
 
 
 def _quote_variable(key: str, value: str) -> str:
     # Environment= knows no "$"; a doubled one would stay doubled.
-    escaped = f"{key}={value}".replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
-    return f'Environment="{escaped}"'
+    return f'Environment="{_escape(f"{key}={value}")}"'
+
+
+def _escape(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("%", "%%")
 
 
 def unit_text(daemon: Daemon, fingerprint: str) -> str:

@@ -15,12 +15,14 @@ import os
 import re
 import shutil
 import signal
+import socket
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..commands import run
+from ..daemons.processes import runs
 from ..errors import GoldenGooseError
 
 _CGROUPS = Path("/sys/fs/cgroup")
@@ -66,7 +68,7 @@ def clean(node: Node, *, check: bool) -> list[str]:
         if not check:
             for mount in mounts:
                 run(["umount", "--lazy", mount], f"Unmounting {mount}")
-    if Path("/sys/class/net", node.bridge).exists():
+    if _link_exists(node.bridge):
         found.append(f"the bridge {node.bridge}")
         if not check:
             run(["ip", "link", "delete", "dev", node.bridge], f"Removing {node.bridge}")
@@ -94,6 +96,15 @@ def _remove_empty_folders() -> None:
     for folder in _SHARED_FOLDERS:
         with contextlib.suppress(OSError):
             Path(folder).rmdir()
+
+
+def _link_exists(name: str) -> bool:
+    # Not /sys/class/net: it shows the network namespace in which /sys was mounted, not ours.
+    try:
+        socket.if_nametoindex(name)
+    except OSError:
+        return False
+    return True
 
 
 def _shims(node: Node) -> Iterator[int]:
@@ -124,18 +135,10 @@ def _kill(processes: list[int]) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     deadline = time.monotonic() + _KILL_SECONDS
-    while left := [pid for pid in processes if _runs(pid)]:
+    while left := [pid for pid in processes if runs(pid)]:
         if time.monotonic() > deadline:
             raise GoldenGooseError(f"Processes do not end {_KILL_SECONDS:.0f} s after SIGKILL: {left}.")
         time.sleep(0.05)
-
-
-def _runs(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state != "Z"
 
 
 def _mounts(node: Node) -> Iterator[str]:
