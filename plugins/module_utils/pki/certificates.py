@@ -63,17 +63,25 @@ class Authority:
         return True
 
     def ensure_key_pair(self, name: str) -> bool:
-        """Write an RSA 2048 key pair ``<name>.key``, ``<name>.pub`` unless it is there."""
+        """Write an RSA 2048 key pair ``<name>.key``, ``<name>.pub`` unless it is there.
+
+        A key that is there is kept: what it has signed stays valid. ``<name>.pub`` follows it.
+
+        :raises GoldenGooseError: the key that is there cannot be read, or a file cannot be written.
+        """
         key_path, public_path = self._folder / f"{name}.key", self._folder / f"{name}.pub"
-        if key_path.exists() and public_path.exists():
-            return False
-        if not self._check:
-            make_dirs(self._folder, 0o755)
-            rsa = require("cryptography.hazmat.primitives.asymmetric.rsa", "cryptography")
-            key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-            write_atomic(key_path, self._private_pem(key), 0o600)
-            write_atomic(public_path, self._public_pem(key))
-        return True
+        if not key_path.exists():
+            if not self._check:
+                make_dirs(self._folder, 0o755)
+                rsa = require("cryptography.hazmat.primitives.asymmetric.rsa", "cryptography")
+                key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+                write_atomic(key_path, self._private_pem(key), 0o600)
+                write_atomic(public_path, self._public_pem(key))
+            return True
+        public = self._public_pem(self._load_key(name))
+        if self._check:
+            return not public_path.exists() or public_path.read_bytes() != public
+        return write_atomic(public_path, public)
 
     def certificate_pem(self, name: str) -> bytes:
         """Return the PEM text of the certificate ``name``."""
@@ -89,6 +97,14 @@ class Authority:
         except OSError as error:
             raise GoldenGooseError(f"Cannot read {self._folder / name}: {error.strerror or error}.") from error
 
+    def _load_key(self, name: str) -> Any:
+        try:
+            return self._serialization.load_pem_private_key(self.key_pem(name), password=None)
+        except (ValueError, TypeError) as error:
+            raise GoldenGooseError(
+                f"{self._folder / name}.key is not a private key in PEM; remove it to have another one made."
+            ) from error
+
     def _is_current(self, request: Request) -> bool:
         try:
             certificate = self._x509.load_pem_x509_certificate(self.certificate_pem(request.name))
@@ -96,13 +112,13 @@ class Authority:
         except (GoldenGooseError, ValueError):
             return False
         left = certificate.not_valid_after_utc - datetime.now(UTC)
-        wanted = self._extensions(request)
-        given = {(type(e.value), e.critical): e.value for e in certificate.extensions}
+        identifiers = (self._x509.SubjectKeyIdentifier, self._x509.AuthorityKeyIdentifier)
+        given = [(e.value, e.critical) for e in certificate.extensions if not isinstance(e.value, identifiers)]
         return (
             left > timedelta(days=request.days) / 10
             and certificate.subject == self._subject(request)
             and key.public_key() == certificate.public_key()
-            and all(given.get((type(value), critical)) == value for value, critical in wanted)
+            and given == self._extensions(request)
             and self._issued_by(certificate, request)
         )
 
@@ -119,7 +135,7 @@ class Authority:
         key = self._ec.generate_private_key(self._ec.SECP256R1())
         if request.issuer:
             issuer = self._x509.load_pem_x509_certificate(self.certificate_pem(request.issuer))
-            issuer_key = self._serialization.load_pem_private_key(self.key_pem(request.issuer), password=None)
+            issuer_key = self._load_key(request.issuer)
             issuer_name, authority_key = issuer.subject, issuer.public_key()
         else:
             issuer_key, issuer_name, authority_key = key, self._subject(request), key.public_key()

@@ -15,6 +15,8 @@ from ..errors import GoldenGooseError
 from ..files import make_dirs, write_atomic
 from ..imports import require
 
+_PRIVATE = 0o600
+
 
 def kubeconfig(server: str, authority: bytes, certificate: bytes, key: bytes, user: str) -> bytes:
     """Return a kubeconfig (client.authentication v1 ``Config``) as JSON, which is YAML as well.
@@ -48,9 +50,7 @@ def write_credentials(path: Path, token: str, like: Path | None, user: str, *, c
     :raises GoldenGooseError: ``like`` cannot be read, or ``path`` cannot be written.
     """
     content = token.encode() if like is None else _config(_cluster_of(like), user, {"token": token})
-    if check:
-        return not path.exists() or path.read_bytes() != content
-    return write_kubeconfig(path, content)
+    return write_kubeconfig(path, content, check=check)
 
 
 def _cluster_of(path: Path) -> dict[str, Any]:
@@ -69,7 +69,12 @@ def _cluster_of(path: Path) -> dict[str, Any]:
     return cluster
 
 
-def write_kubeconfig(path: Path, content: bytes) -> bool:
-    """Write ``content`` for its owner alone; return whether it changed."""
+def write_kubeconfig(path: Path, content: bytes, *, check: bool) -> bool:
+    """Write ``content`` for its owner alone; return whether it changed, or in check mode would change.
+
+    :raises GoldenGooseError: the file cannot be written.
+    """
+    if check:
+        return not path.exists() or path.read_bytes() != content or path.stat().st_mode & 0o7777 != _PRIVATE
     make_dirs(path.parent)
-    return write_atomic(path, content, 0o600)
+    return write_atomic(path, content, _PRIVATE)

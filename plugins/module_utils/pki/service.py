@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .certificates import Authority, requests_from
+from ..errors import GoldenGooseError
+from .certificates import Authority, Request, requests_from
 from .kubeconfig import kubeconfig, write_kubeconfig
 
 
@@ -28,6 +29,7 @@ def ensure(
     """
     authority = Authority(folder, check=check)
     requests = requests_from(authorities, certificates)
+    _require_known(requests, kubeconfigs)
     users = {request.name: request.common_name for request in requests}
     issued: list[str] = []
     for request in requests:
@@ -37,16 +39,27 @@ def ensure(
     issued += [name for name in key_pairs if authority.ensure_key_pair(name)]
     for item in kubeconfigs:
         path = Path(item["path"])
-        if check and (item["certificate"] in issued or not path.exists()):
+        if check and {item["certificate"], item["authority"]} & set(issued):
             issued.append(str(path))
-        elif not check:
-            content = kubeconfig(
-                item["server"],
-                authority.certificate_pem(item["authority"]),
-                authority.certificate_pem(item["certificate"]),
-                authority.key_pem(item["certificate"]),
-                users[item["certificate"]],
-            )
-            if write_kubeconfig(path, content):
-                issued.append(str(path))
+            continue
+        content = kubeconfig(
+            item["server"],
+            authority.certificate_pem(item["authority"]),
+            authority.certificate_pem(item["certificate"]),
+            authority.key_pem(item["certificate"]),
+            users[item["certificate"]],
+        )
+        if write_kubeconfig(path, content, check=check):
+            issued.append(str(path))
     return issued
+
+
+def _require_known(requests: Sequence[Request], kubeconfigs: Sequence[Mapping[str, Any]]) -> None:
+    known = {request.name for request in requests}
+    for item in kubeconfigs:
+        for key in ("authority", "certificate"):
+            if item[key] not in known:
+                raise GoldenGooseError(
+                    f"The kubeconfig {item['path']} names the {key} {item[key]}, which is not among those "
+                    f"asked for: {', '.join(sorted(known))}."
+                )

@@ -129,5 +129,5 @@ def test_says_what_was_last_seen(closed_port: int) -> None:
 
 
 def test_does_not_wait_for_what_was_given_up(closed_port: int) -> None:
-    with pytest.raises(GoldenGooseError, match="gg-web does not stay up; last seen: .*refused.*Read its log: here"):
+    with pytest.raises(GoldenGooseError, match=r"gg-web does not stay up; last seen: .*refused.*Read its log: here"):
         wait_ready("gg-web", Ready(tcp=f"127.0.0.1:{closed_port}", timeout=60), lambda: False, "here")

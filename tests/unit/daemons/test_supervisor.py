@@ -61,7 +61,7 @@ def test_variables_reach_the_program_as_they_are(text: str, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("text", ["two\nlines", 'it\'s "so"', "a ; b", "a # b", 'say "hi"', "'quoted'"])
 def test_variables_that_supervisor_would_change_are_refused(text: str, tmp_path: Path) -> None:
-    with pytest.raises(GoldenGooseError, match="value of A for gg-web.*put it into a file"):
+    with pytest.raises(GoldenGooseError, match=r"value of A for gg-web.*put it into a file"):
         program_text(daemon(environment={"A": text}), "f", tmp_path)
 
 
