@@ -15,7 +15,7 @@ import shlex
 import subprocess
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +63,6 @@ class Build:
     toolchain: str
     ldflags: str = "-s -w"
     go: str = "go"
-    _key: str = field(default="", compare=False)
 
     @property
     def key(self) -> str:
@@ -131,10 +130,13 @@ def _running(build: Build) -> bool:
 
 
 def _start(build: Build) -> None:
+    for name, text in build.files.items():
+        if not name or Path(name).name != name or not isinstance(text, str):
+            raise GoldenGooseError(
+                f"The source file {name!r} of {build.name} is none; give plain file names, each with its text."
+            )
     make_dirs(build.work)
     for name, text in build.files.items():
-        if Path(name).name != name:
-            raise GoldenGooseError(f"A source file of {build.name} is called {name!r}; give plain file names.")
         write_atomic(build.work / name, text.encode())
     for stale in ("packages", "log", "phase"):
         (build.work / stale).unlink(missing_ok=True)
@@ -151,9 +153,10 @@ def _start(build: Build) -> None:
     script = _SCRIPT.format(**{key: shlex.quote(value) for key, value in values.items()})
     write_atomic(build.work / "build.sh", script.encode(), 0o755)
     with (build.work / "log").open("wb") as log:
-        # A session of its own: it goes on when the play that started it ends.
+        # A session of its own: it goes on when the play that started it ends. It waits for the lock, because
+        # another play may have it for the moment of a look.
         process = subprocess.Popen(
-            ["flock", "--nonblock", str(_lock(build)), "sh", str(build.work / "build.sh")],
+            ["flock", "--timeout", "5", str(_lock(build)), "sh", str(build.work / "build.sh")],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
