@@ -253,7 +253,7 @@ class KubernetesCluster:
         """Return what is seen of a rollout, in words, and whether waiting is pointless."""
         if view is None:
             return "there is no such deployment", False
-        words = f"{view.ready} of {view.desired} pods ready, {view.updated} of the new revision"
+        words = f"{view.total} pods (wanted: {view.desired}), {view.ready} ready, {view.updated} of the new revision"
         if view.digest != digest:
             return f"{words}, but of the image {view.image}", False
         pods = self.request(
@@ -270,7 +270,7 @@ class KubernetesCluster:
 
 
 def _waiting(pod: Mapping[str, Any], digest: str) -> list[tuple[str, str]]:
-    """Return (reason, message) of each container of ``digest`` that does not run."""
+    """Return (reason, message) of each container of ``digest`` that does not run or is not ready."""
     if not any(str(c.get("image", "")).endswith(digest) for c in pod["spec"]["containers"]):
         return []
     found = []
@@ -278,6 +278,8 @@ def _waiting(pod: Mapping[str, Any], digest: str) -> list[tuple[str, str]]:
         state = status.get("state", {}).get("waiting") or status.get("state", {}).get("terminated")
         if state:
             found.append((str(state.get("reason", "waiting")), str(state.get("message", "")).strip()))
+        elif not status.get("ready"):
+            found.append(("running, but its readiness probe fails", ""))
     return found
 
 

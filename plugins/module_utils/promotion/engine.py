@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ from .restore import leftovers, manifests_of, undo
 from .runs import Runs
 from .state import Promotion, ServiceState, state_of
 from .verdicts import denial, shortfalls, statement
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 class Denied(AlreadyRecorded):
@@ -77,7 +80,7 @@ class Promoter:
         """
         service = self._service(name)
         with self.guarded(name, f"promotion of {name}") as facts:
-            wanted = digest or self._sandbox_digest(name)
+            wanted = _checked(digest) if digest else self._sandbox_digest(name)
             state = state_of(self.evidence.entries(), name)
             unfinished = state.open
             if unfinished:
@@ -317,6 +320,12 @@ def unchanged(promotion: Promotion) -> Outcome:
 
 def _requested(promotion: Promotion, *, changed: bool, reason: str) -> Outcome:
     return Outcome("requested", promotion.service, changed, reason, promotion.digest, promotion.id)
+
+
+def _checked(digest: str) -> str:
+    if not _DIGEST.fullmatch(digest):
+        raise Refused(f"'{digest}' is not the digest of an image; give sha256: and 64 hexadecimal digits.")
+    return digest
 
 
 def _version(answer: Answer) -> str | None:

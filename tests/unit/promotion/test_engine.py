@@ -324,3 +324,10 @@ def test_promote_without_a_request_is_refused(bench: Bench) -> None:
     with pytest.raises(Refused, match="There is no open promotion of svc"):
         bench.promoter.promote("svc")
     assert json.dumps(bench.entries()[-1]["reason"])
+
+
+@pytest.mark.parametrize("digest", ["latest", "sha256:12", f"sha512:{'1' * 64}"])
+def test_what_is_not_a_digest_is_refused(bench: Bench, digest: str) -> None:
+    with pytest.raises(Refused, match=f"'{digest}' is not the digest of an image"):
+        bench.promoter.request("svc", digest, "tester")
+    assert bench.events() == ["refused"]
