@@ -99,7 +99,13 @@ class KubernetesCluster:
         try:
             response = self._api.call_api(*arguments, _request_timeout=REQUEST_SECONDS)
             return Answer(int(response.status), bytes(response.read() or b""))
-        except (errors.ApiException, urllib3.exceptions.HTTPError, OSError) as error:
+        except errors.ApiException as error:
+            # The library raises this, with status 0, for what goes wrong in TLS and for nothing else.
+            raise ClusterUnavailable(
+                f"The API server at {self._api.configuration.host} is not the one that {self.kubeconfig} trusts: its "
+                "certificate is from another authority; write the kubeconfig anew with playbooks/sandbox.yml."
+            ) from error
+        except (urllib3.exceptions.HTTPError, OSError) as error:
             raise ClusterUnavailable(
                 f"The API server at {self._api.configuration.host} does not answer "
                 f"({type(error).__name__}); start it with playbooks/sandbox.yml, or correct {self.kubeconfig}."
