@@ -12,6 +12,7 @@ import socket
 import struct
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from .cluster import ClusterUnavailable, KubernetesCluster
@@ -19,6 +20,7 @@ from .errors import GoldenGooseError
 
 _POLL_SECONDS = 0.25
 _DNS_SECONDS = 1.0
+_DNS_PORT = 53
 _TYPE_A = 1
 _CLASS_IN = 1
 
@@ -98,7 +100,7 @@ def _ask(server: str, name: str) -> str | None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.settimeout(_DNS_SECONDS)
         try:
-            client.sendto(question, (server, 53))
+            client.sendto(question, (server, _DNS_PORT))
             answer = client.recv(512)
         except OSError as error:
             return f"DNS at {server} does not answer ({error})"
@@ -110,8 +112,16 @@ def _ask(server: str, name: str) -> str | None:
     return None
 
 
-def read_token(cluster: KubernetesCluster, namespace: str, secret: str, timeout: float) -> str:
-    """Return the token that the controller has put into a service account's Secret.
+@dataclass(frozen=True)
+class AccountCredentials:
+    """A service account's bearer token, and the PEM of the authority of the API server's certificate."""
+
+    token: str
+    authority: str
+
+
+def read_account(cluster: KubernetesCluster, namespace: str, secret: str, timeout: float) -> AccountCredentials:
+    """Return what the controller has put into a service account's Secret.
 
     :param timeout: seconds to wait for the controller.
     :raises GoldenGooseError: it is not there in time.
@@ -125,10 +135,14 @@ def read_token(cluster: KubernetesCluster, namespace: str, secret: str, timeout:
         except ClusterUnavailable as error:
             data, seen = {}, str(error)
         if data.get("token"):
-            return base64.b64decode(data["token"]).decode()
+            return AccountCredentials(_decode(data["token"]), _decode(data.get("ca.crt", "")))
         if time.monotonic() > deadline:
             raise GoldenGooseError(
                 f"No token for {namespace}/{secret} after {timeout:.0f} s; last seen: {seen}. "
                 "The controller manager writes it: read its log."
             )
         time.sleep(_POLL_SECONDS)
+
+
+def _decode(text: str) -> str:
+    return base64.b64decode(text).decode()

@@ -98,24 +98,39 @@ def _ensure_owner(path: Path, owner: str) -> bool:
     uid = _owner(path, owner)
     if path.stat().st_uid == uid:
         return False
-    os.chown(path, uid, -1)
+    try:
+        os.chown(path, uid, -1)
+    except OSError as error:
+        raise GoldenGooseError(f"Cannot give {path} to {owner}: {error.strerror or error}.") from error
     return True
+
+
+def _would_change(path: Path, mode: int, owner: str) -> bool:
+    """Return whether permissions or owner of what is at ``path`` are others.
+
+    In check mode the user may not be there yet: a package that would be installed brings it.
+    """
+    status = path.stat()
+    try:
+        return status.st_mode & 0o7777 != mode or status.st_uid != pwd.getpwnam(owner).pw_uid
+    except KeyError:
+        return True
 
 
 def _ensure_directory(path: Path, mode: int, owner: str, *, check: bool) -> bool:
     there = path.is_dir()
-    wrong = there and (path.stat().st_mode & 0o7777) != mode
     if check:
-        return not there or wrong
+        return not there or _would_change(path, mode, owner)
     make_dirs(path, mode)
-    if wrong or not there:
+    wrong = (path.stat().st_mode & 0o7777) != mode
+    if wrong:
         path.chmod(mode)
     return _ensure_owner(path, owner) or wrong or not there
 
 
 def _ensure_file(path: Path, content: bytes, mode: int, owner: str, *, check: bool) -> bool:
     if check:
-        return _content(path) != content or (path.stat().st_mode & 0o7777) != mode
+        return _content(path) != content or _would_change(path, mode, owner)
     make_dirs(path.parent)
     written = write_atomic(path, content, mode)
     return _ensure_owner(path, owner) or written
@@ -127,7 +142,11 @@ def _ensure_link(path: Path, target: str, *, check: bool) -> bool:
     if not check:
         make_dirs(path.parent)
         temporary = path.with_name(f".{path.name}.new")
-        temporary.unlink(missing_ok=True)
-        temporary.symlink_to(target)
-        temporary.replace(path)
+        try:
+            temporary.unlink(missing_ok=True)
+            temporary.symlink_to(target)
+            temporary.replace(path)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise GoldenGooseError(f"Cannot make the link {path}: {error.strerror or error}.") from error
     return True

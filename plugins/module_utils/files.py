@@ -30,8 +30,10 @@ def sync_directory(path: Path) -> None:
 def make_dirs(path: Path, mode: int = 0o755) -> None:
     """Create the folder ``path`` with ``mode``, and missing parents with 0755; one that is there stays as it is.
 
-    :raises GoldenGooseError: the folder cannot be created.
+    :raises GoldenGooseError: the folder cannot be created, or something else has its name.
     """
+    if path.exists() and not path.is_dir():
+        raise GoldenGooseError(f"Cannot create the folder {path}: something that is none is there.")
     try:
         missing = [p for p in (path, *path.parents) if not p.exists()]
         for folder in reversed(missing):
