@@ -49,6 +49,9 @@ options:
     type: str
     choices: [token, kubeconfig]
     default: token
+  authority_path:
+    description: File to write the PEM of the API server's authority to.
+    type: path
   timeout:
     description: Seconds to wait for the cluster to issue the token.
     type: float
@@ -75,9 +78,12 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.golden_goose.compliance.plugins.module_utils.cluster import KubernetesCluster
-from ansible_collections.golden_goose.compliance.plugins.module_utils.cluster_ready import read_token
+from ansible_collections.golden_goose.compliance.plugins.module_utils.cluster_ready import read_account
 from ansible_collections.golden_goose.compliance.plugins.module_utils.errors import GoldenGooseError
-from ansible_collections.golden_goose.compliance.plugins.module_utils.pki.kubeconfig import write_credentials
+from ansible_collections.golden_goose.compliance.plugins.module_utils.pki.kubeconfig import (
+    write_credentials,
+    write_public,
+)
 
 ARGUMENTS = {
     "kubeconfig": {"type": "path", "required": True},
@@ -85,6 +91,7 @@ ARGUMENTS = {
     "secret": {"type": "str", "required": True, "no_log": False},
     "path": {"type": "path", "required": True},
     "format": {"type": "str", "choices": ["token", "kubeconfig"], "default": "token"},
+    "authority_path": {"type": "path"},
     "timeout": {"type": "float", "default": 30},
 }
 
@@ -95,14 +102,17 @@ def main() -> None:
     given = module.params
     try:
         cluster = KubernetesCluster(given["kubeconfig"])
-        token = read_token(cluster, given["namespace"], given["secret"], given["timeout"])
+        account = read_account(cluster, given["namespace"], given["secret"], given["timeout"])
         changed = write_credentials(
             Path(given["path"]),
-            token,
+            account.token,
             Path(given["kubeconfig"]) if given["format"] == "kubeconfig" else None,
             given["secret"],
             check=module.check_mode,
         )
+        if given["authority_path"]:
+            path, pem = Path(given["authority_path"]), account.authority.encode()
+            changed = write_public(path, pem, check=module.check_mode) or changed
     except GoldenGooseError as error:
         module.fail_json(msg=str(error), **error.facts)
     module.exit_json(changed=changed, path=given["path"])

@@ -53,6 +53,14 @@ def write_credentials(path: Path, token: str, like: Path | None, user: str, *, c
     return write_kubeconfig(path, content, check=check)
 
 
+def write_public(path: Path, content: bytes, *, check: bool) -> bool:
+    """Write ``content`` for everybody to read; return whether it changed."""
+    if check:
+        return not path.exists() or path.read_bytes() != content
+    make_dirs(path.parent)
+    return write_atomic(path, content)
+
+
 def _cluster_of(path: Path) -> dict[str, Any]:
     """Return the cluster of the current context, its authority embedded."""
     yaml = require("yaml", "pyyaml")
