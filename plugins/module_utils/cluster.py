@@ -102,8 +102,8 @@ class KubernetesCluster:
         except errors.ApiException as error:
             # The library raises this, with status 0, for what goes wrong in TLS and for nothing else.
             raise ClusterUnavailable(
-                f"The API server at {self._api.configuration.host} is not the one that {self.kubeconfig} trusts: its "
-                "certificate is from another authority; write the kubeconfig anew with playbooks/sandbox.yml."
+                f"The API server at {self._api.configuration.host} presents a certificate that {self.kubeconfig} "
+                "does not trust; write the kubeconfig anew with playbooks/sandbox.yml."
             ) from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise ClusterUnavailable(
@@ -305,7 +305,7 @@ def _view(document: Mapping[str, Any]) -> DeploymentView:
 def _path(item: Mapping[str, Any]) -> str:
     key = (str(item["apiVersion"]), str(item["kind"]))
     if key not in _RESOURCES:
-        allowed = ", ".join(sorted(kind for _, kind in _RESOURCES))
+        allowed = ", ".join(sorted(resource[1] for resource in _RESOURCES))
         raise ClusterError(
             f"Manifests may hold {allowed}; {key[1]} ({key[0]}) is not among what the promoter may write."
         )

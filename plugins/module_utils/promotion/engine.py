@@ -66,8 +66,9 @@ class Promoter:
         that of a known service: files are called after it.
         """
         lock = nullcontext() if self.dry_run else self.runs.hold(name, doing)
-        with self.evidence.refusing(name) as facts, lock:
-            yield facts
+        with self.evidence.refusing(name) as facts:  # noqa: SIM117 - pylint takes the short form for a tuple
+            with lock:
+                yield facts
 
     def request(self, name: str, digest: str | None, requested_by: str) -> Outcome:
         """Ask for ``digest`` of the service (default: what sandbox runs) to become compliant.

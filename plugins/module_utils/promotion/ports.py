@@ -23,8 +23,7 @@ class DeploymentView:
     @property
     def digest(self) -> str | None:
         """The digest that the first container is pinned to, ``sha256:…``; None when it is not pinned."""
-        _, separator, digest = self.image.partition("@")
-        return digest if separator else None
+        return self.image.partition("@")[2] or None
 
     @property
     def healthy(self) -> bool:

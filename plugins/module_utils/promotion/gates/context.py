@@ -127,7 +127,7 @@ def unprivileged_user(program: str) -> int | None:
     """
     if os.geteuid() != 0:
         return None
-    for path in {Path(program).absolute(), Path(program).resolve()}:
+    for path in (Path(program).absolute(), Path(program).resolve()):
         if not all(parent.stat().st_mode & stat.S_IXOTH for parent in path.parents):
             return None
     return _NOBODY
