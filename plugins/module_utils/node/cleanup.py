@@ -11,13 +11,14 @@ it is known by its folders, its network's name, its bridge and its cgroup.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import shutil
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,13 +63,13 @@ def clean(node: Node, *, check: bool) -> list[str]:
         found.append(f"{len(processes)} processes of pods")
         if not check:
             _kill(processes)
-    mounts = list(_mounts(node))
+    mounts = mount_points(Path("/proc/self/mountinfo").read_text(), node.folders)
     if mounts:
         found.append(f"{len(mounts)} mounts")
         if not check:
             for mount in mounts:
                 run(["umount", "--lazy", mount], f"Unmounting {mount}")
-    if _link_exists(node.bridge):
+    if _bridge_is_ours(node):
         found.append(f"the bridge {node.bridge}")
         if not check:
             run(["ip", "link", "delete", "dev", node.bridge], f"Removing {node.bridge}")
@@ -98,13 +99,15 @@ def _remove_empty_folders() -> None:
             Path(folder).rmdir()
 
 
-def _link_exists(name: str) -> bool:
-    # Not /sys/class/net: it shows the network namespace in which /sys was mounted, not ours.
+def _bridge_is_ours(node: Node) -> bool:
+    # Not from /sys/class/net: it shows the network namespace in which /sys was mounted, not ours.
     try:
-        socket.if_nametoindex(name)
+        socket.if_nametoindex(node.bridge)
     except OSError:
         return False
-    return True
+    shown = json.loads(run(["ip", "-json", "link", "show", "dev", node.bridge], f"Looking at {node.bridge}"))
+    # The alias is set where the bridge is made; another instance's bridge may have the same name.
+    return any(link.get("ifalias") == node.instance for link in shown)
 
 
 def _shims(node: Node) -> Iterator[int]:
@@ -141,15 +144,13 @@ def _kill(processes: list[int]) -> None:
         time.sleep(0.05)
 
 
-def _mounts(node: Node) -> Iterator[str]:
-    """Yield mount points below the node's folders, the newest first (proc_pid_mountinfo(5))."""
-    roots = tuple(f"{folder}/" for folder in node.folders)
-    points = []
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
-        point = _OCTAL.sub(lambda match: chr(int(match.group(1), 8)), line.split()[4])
-        if point.startswith(roots):
-            points.append(point)
-    yield from reversed(points)
+def mount_points(mountinfo: str, folders: Sequence[Path]) -> list[str]:
+    """Return mount points below ``folders``, the newest first, from the text of proc_pid_mountinfo(5)."""
+    roots = tuple(f"{folder}/" for folder in folders)
+    points = [
+        _OCTAL.sub(lambda match: chr(int(match.group(1), 8)), line.split(" ")[4]) for line in mountinfo.splitlines()
+    ]
+    return [point for point in reversed(points) if point.startswith(roots)]
 
 
 def _rules(node: Node, *, check: bool) -> int:
@@ -158,27 +159,35 @@ def _rules(node: Node, *, check: bool) -> int:
         return 0
     count = 0
     for table in _KUBE_TABLES:
-        saved = run(["iptables-save", "-t", table], "Reading the iptables rules").splitlines()
-        network = {line.split()[-1] for line in saved if f'name: \\"{node.instance}\\"' in line and " -j CNI-" in line}
-        chains = {line[1:].split()[0] for line in saved if line.startswith(":KUBE-")} | network
-        rules = [line for line in saved if line.startswith("-A") and _names(line, chains)]
-        count += len(rules) + len(chains)
-        if check or not chains:
-            continue
-        # One transaction: jumps first, then what was jumped to.
-        text = [f"*{table}", *(f"-D{line[2:]}" for line in rules if line.split()[1] not in chains)]
-        text += [f"-F {chain}" for chain in sorted(chains)] + [f"-X {chain}" for chain in sorted(chains)]
-        _restore("\n".join([*text, "COMMIT", ""]))
+        saved = run(["iptables-save", "-t", table], "Reading the iptables rules")
+        found, removal = rules_of(node.instance, table, saved)
+        count += found
+        if removal and not check:
+            run(["iptables-restore", "--noflush"], "Removing the iptables rules", stdin=removal)
     return count
+
+
+def rules_of(instance: str, table: str, saved: str) -> tuple[int, str | None]:
+    """Return how many rules and chains in ``saved`` are the node's, and what removes them, or None.
+
+    :param saved: what iptables-save(8) prints for ``table``.
+    :returns: the second is input for ``iptables-restore --noflush``.
+    """
+    lines = saved.splitlines()
+    network = {line.split()[-1] for line in lines if f'name: \\"{instance}\\"' in line and " -j CNI-" in line}
+    chains = {line[1:].split()[0] for line in lines if line.startswith(":KUBE-")} | network
+    if not chains:
+        return 0, None
+    rules = [line for line in lines if line.startswith("-A") and _names(line, chains)]
+    # One transaction: jumps first, then what was jumped to.
+    text = [f"*{table}", *(f"-D{line[2:]}" for line in rules if line.split()[1] not in chains)]
+    text += [f"-F {chain}" for chain in sorted(chains)] + [f"-X {chain}" for chain in sorted(chains)]
+    return len(rules) + len(chains), "\n".join([*text, "COMMIT", ""])
 
 
 def _names(rule: str, chains: set[str]) -> bool:
     words = rule.split()
     return words[1] in chains or ("-j" in words and words[words.index("-j") + 1] in chains)
-
-
-def _restore(text: str) -> None:
-    run(["iptables-restore", "--noflush"], "Removing the iptables rules", stdin=text)
 
 
 def _remove_cgroups(groups: list[Path]) -> None:
