@@ -161,7 +161,9 @@ class KubernetesCluster:
         :raises ClusterError: the API server does not answer or refuses.
         """
         for item in reversed(objects):
-            body = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Foreground"}
+            # A Deployment is gone when its pods are.
+            policy = "Foreground" if item["kind"] == "Deployment" else "Background"
+            body = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": policy}
             answer = self.request("DELETE", _path(item), body)
             self._require(answer, (200, 202, 404), f"to remove {_what(item)}")
         deadline = time.monotonic() + 60
