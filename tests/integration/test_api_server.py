@@ -176,9 +176,7 @@ def test_the_promoter_may_do_all_that_a_promotion_of_service_a_does(api: Api, ma
     assert (view.digest, view.desired, view.ready, view.healthy) == (DIGEST, 1, 0, False)
     with pytest.raises(RolloutUnhealthy, match=r"did not become healthy within 1 s; last seen: 0 pods \(wanted: 1\)"):
         api.promoter.wait_rollout("compliant", "service-a", DIGEST, 1)
-    with pytest.raises(
-        RolloutUnhealthy, match="does not answer /healthz with 200 within 1 s"
-    ):
+    with pytest.raises(RolloutUnhealthy, match="does not answer /healthz with 200 within 1 s"):
         api.promoter.wait_answer("compliant", "service-a", "/healthz", 1)
     assert api.promoter.deployment("sandbox", "service-a") is None
 
