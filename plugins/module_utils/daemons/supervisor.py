@@ -54,6 +54,9 @@ chmod=0700
 [rpcinterface:supervisor]
 supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
 
+[supervisorctl]
+serverurl=unix://{run}/supervisor.sock
+
 [include]
 files={config}/conf.d/*.conf
 """
