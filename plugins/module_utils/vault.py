@@ -42,11 +42,16 @@ class VaultDenied(VaultError):
 
 @dataclass(frozen=True)
 class Signature:
-    """One ed25519 signature: ``signature`` is the base64 of its 64 bytes, ``key_version`` counts from 1."""
+    """One ed25519 signature: ``signature`` is the base64 of its 64 bytes, ``key_version`` counts from 1.
+
+    ``public_key`` is the base64 of the 32 bytes (RFC 8032) of that version, so that what is signed can
+    be checked when Vault is long gone.
+    """
 
     signature: str
     key: str
     key_version: int
+    public_key: str
 
 
 def is_loopback(address: str) -> bool:
@@ -175,7 +180,8 @@ class PromoterVault:
             answer = vault.secrets.transit.sign_data(
                 name=self.key, hash_input=_base64(data), mount_point=self.transit_mount
             )
-        return self._parse(answer["data"]["signature"])
+            keys = vault.secrets.transit.read_key(name=self.key, mount_point=self.transit_mount)
+        return self._parse(answer["data"]["signature"], keys["data"]["keys"])
 
     def verify(self, data: bytes, signature: Signature) -> bool:
         """Return whether Vault finds ``signature`` to be its own for ``data``.
@@ -227,19 +233,20 @@ class PromoterVault:
                 "run playbooks/vault.yml to renew them."
             ) from error
 
-    def _parse(self, text: str) -> Signature:
+    def _parse(self, text: str, keys: Mapping[str, Mapping[str, Any]]) -> Signature:
         prefix, rest = text.partition(":v")[::2]
         version, signature = rest.partition(":")[::2]
         try:
             complete = len(base64.b64decode(signature, validate=True)) == 64
         except binascii.Error:
             complete = False
-        if prefix != _SIGNATURE_PREFIX or not version.isdigit() or not complete:
+        public_key = keys.get(version, {}).get("public_key")
+        if prefix != _SIGNATURE_PREFIX or not version.isdigit() or not complete or not public_key:
             raise VaultError(
                 f"Vault at {self.address} answered with something that is not an ed25519 signature; "
                 f"check that the key {self.key!r} is of type ed25519."
             )
-        return Signature(signature=signature, key=self.key, key_version=int(version))
+        return Signature(signature, self.key, int(version), str(public_key))
 
 
 def _base64(data: bytes) -> str:

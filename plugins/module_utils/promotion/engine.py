@@ -233,6 +233,7 @@ class Promoter:
                 "signature": signed.signature,
                 "key": signed.key,
                 "key_version": signed.key_version,
+                "public_key": signed.public_key,
             },
             step_of=promotion.id,
         )

@@ -76,6 +76,10 @@ class Signed(Protocol):
     def key_version(self) -> int:
         """The key's version, from 1."""
 
+    @property
+    def public_key(self) -> str:
+        """Base64 of the 32 bytes of that version's public key (RFC 8032)."""
+
 
 class Signer(Protocol):
     """Signs with a key that the engine cannot see."""

@@ -107,6 +107,7 @@ class FakeSignature:
     signature: str = "c2lnbmVk"
     key: str = "evidence"
     key_version: int = 1
+    public_key: str = "cHVibGlj"
 
 
 @dataclass

@@ -14,6 +14,7 @@ import pytest
 from ansible_collections.golden_goose.compliance.plugins.module_utils.errors import GoldenGooseError
 from ansible_collections.golden_goose.compliance.plugins.module_utils.vault import (
     PromoterVault,
+    Signature,
     VaultDenied,
     VaultDown,
     VaultError,
@@ -142,11 +143,17 @@ def test_each_answer_becomes_its_sentence(raised: str, expected: type[VaultError
 def test_what_is_no_ed25519_signature_is_refused(answer: str) -> None:
     promoter = PromoterVault(address="http://127.0.0.1:8200", role_id="r", secret_id="s")
     with pytest.raises(VaultError, match="not an ed25519 signature"):
-        promoter._parse(answer)
+        promoter._parse(answer, {"1": {"public_key": "cHVibGlj"}})
 
 
 def test_a_signature_is_taken_apart() -> None:
     promoter = PromoterVault(address="http://127.0.0.1:8200", role_id="r", secret_id="s")
     text = "A" * 86 + "=="
-    found = promoter._parse(f"vault:v12:{text}")
-    assert (found.signature, found.key, found.key_version) == (text, "evidence", 12)
+    found = promoter._parse(f"vault:v12:{text}", {"12": {"public_key": "cHVibGlj"}})
+    assert found == Signature(text, "evidence", 12, "cHVibGlj")
+
+
+def test_a_signature_by_a_version_that_vault_does_not_show_is_refused() -> None:
+    promoter = PromoterVault(address="http://127.0.0.1:8200", role_id="r", secret_id="s")
+    with pytest.raises(VaultError, match="not an ed25519 signature"):
+        promoter._parse("vault:v12:" + "A" * 86 + "==", {"11": {"public_key": "cHVibGlj"}})
