@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.golden_goose.compliance.plugins.module_utils.cluster import (
+    ClusterError,
     ClusterUnavailable,
     RolloutUnhealthy,
 )
@@ -47,6 +48,7 @@ class FakeCluster:
         self.broken: set[str] = set()
         self.down = False
         self.writes: list[str] = []
+        self.admitted: set[str] = set()
 
     def run(self, namespace: str, name: str, digest: str) -> None:
         self.objects[namespace, "Deployment", name] = deployment(name, f"registry.local/{name}@{digest}")
@@ -72,9 +74,34 @@ class FakeCluster:
         self._answer()
         for item in objects:
             if not dry_run:
+                self._admits(item)
                 metadata = item["metadata"]
                 self.objects[metadata["namespace"], item["kind"], metadata["name"]] = copy.deepcopy(item)
                 self.writes.append(f"apply {item['kind']} {metadata['name']}")
+
+    def _admits(self, item: dict[str, Any]) -> None:
+        """Do what the admission policy does in a real cluster."""
+        if item["kind"] == "Deployment" and item["metadata"]["namespace"] == COMPLIANT:
+            image = item["spec"]["template"]["spec"]["containers"][0]["image"]
+            if image not in self.admitted:
+                raise ClusterError(f"The API server refuses {image}: it was not promoted.")
+
+    def admit(self, images: set[str]) -> None:
+        self._answer()
+        self.admitted |= images
+        self.writes.append(f"admit {len(images)}")
+
+    def dismiss(self, images: set[str]) -> None:
+        self._answer()
+        running = {
+            item["spec"]["template"]["spec"]["containers"][0]["image"]
+            for (namespace, kind, _), item in self.objects.items()
+            if (namespace, kind) == (COMPLIANT, "Deployment")
+        }
+        assert not running & images, "something still runs it"
+        self.admitted -= images
+        if images:
+            self.writes.append(f"dismiss {len(images)}")
 
     def delete(self, objects: list[dict[str, Any]]) -> None:
         self._answer()
