@@ -5,7 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+import pwd
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +17,36 @@ from ..cluster import KubernetesCluster
 from ..errors import GoldenGooseError
 from .engine import Promoter
 from .evidence import Evidence
+from .gates import GATES
+from .identity import Identity, logged_in
+from .people import Voice
+from .policy import read_policy
 from .ports import Signer
 from .runs import Runs, play_owner
 
-PROMOTION_OPTIONS: dict[str, dict[str, Any]] = {
-    "service": {"type": "str", "required": True},
+ENGINE_OPTIONS: dict[str, dict[str, Any]] = {
     "kubeconfig": {"type": "path", "required": True},
     "run_dir": {"type": "path", "default": "/run/golden-goose/promotion"},
     "backup": {"type": "path"},
+}
+PROMOTION_OPTIONS: dict[str, dict[str, Any]] = {"service": {"type": "str", "required": True}, **ENGINE_OPTIONS}
+SAYING_OPTIONS: dict[str, dict[str, Any]] = {"reason": {"type": "str", "default": ""}, "backup": {"type": "path"}}
+POLICY_OPTION: dict[str, dict[str, Any]] = {"policy": {"type": "dict"}}
+VAULT_OPTION: dict[str, dict[str, Any]] = {
+    "vault": {
+        "type": "dict",
+        "options": {
+            "address": {"type": "str", "default": "http://127.0.0.1:8200"},
+            "ca_cert": {"type": "path"},
+            "token": {"type": "str", "no_log": True},
+            "username": {"type": "str"},
+            "password": {"type": "str", "no_log": True},
+            "role_id": {"type": "str"},
+            "secret_id": {"type": "str", "no_log": True},
+            "mount": {"type": "str"},
+            "transit_mount": {"type": "str", "default": "transit"},
+        },
+    }
 }
 SERVICES_OPTION: dict[str, dict[str, Any]] = {"services_dir": {"type": "path", "required": True}}
 
@@ -31,20 +56,40 @@ def promoter(params: Mapping[str, Any], *, dry_run: bool) -> Promoter:
 
     :raises LedgerError: there is no such ledger, or the metadata is incomplete.
     """
-    backup = params.get("backup")
-    evidence = Evidence(
-        open_ledger(params), audit_metadata(params), Path(backup) if backup else None, read_only=dry_run
-    )
+    cluster = KubernetesCluster(params["kubeconfig"])
     return Promoter(
-        evidence=evidence,
-        cluster=KubernetesCluster(params["kubeconfig"]),
+        evidence=evidence_of(params, dry_run=dry_run),
+        cluster=cluster,
         runs=Runs(Path(params["run_dir"]), play_owner()),
         # A rollback does without the source.
         services_dir=Path(params.get("services_dir") or "."),
         signer=lambda: _signer(params.get("vault_approle")),
         rollout_timeout=float(params.get("rollout_timeout") or 120),
         dry_run=dry_run,
+        policy=read_policy(params.get("policy"), tuple(GATES)),
     )
+
+
+def evidence_of(params: Mapping[str, Any], *, dry_run: bool) -> Evidence:
+    """Return the ledger that a module's options describe, with the copy it must not fall behind.
+
+    :raises LedgerError: there is no such ledger, or the metadata is incomplete.
+    """
+    backup = params.get("backup")
+    return Evidence(open_ledger(params), audit_metadata(params), Path(backup) if backup else None, read_only=dry_run)
+
+
+@contextmanager
+def voice(params: Mapping[str, Any]) -> Iterator[Voice]:
+    """Yield who the option ``vault`` proves to speak; without it, the login that the module runs as.
+
+    :raises VaultError: Vault does not answer, or does not know these credentials.
+    """
+    if not params.get("vault"):
+        yield Voice(Identity(pwd.getpwuid(os.getuid()).pw_name))
+        return
+    with logged_in(params["vault"]) as person:
+        yield Voice(person.identity, person.sign)
 
 
 def _signer(approle: str | None) -> Signer:

@@ -22,6 +22,7 @@ from ..services.render import ANNOTATION_PROMOTION, render_manifests
 from .evaluate import evaluate
 from .evidence import AlreadyRecorded, Evidence
 from .gates import Scanners
+from .identity import trusted_by
 from .model import COMPLIANT, Outcome, Refused, short
 from .plan import Plan, Requester, keep_plan, load_plan
 from .policy import Policy
@@ -92,7 +93,7 @@ class Promoter:
         :raises Refused: another run is at it, sandbox runs nothing, or the plan does not hold any more.
         :raises GoldenGooseError: the service is unknown or malformed, or the cluster does not answer.
         """
-        service = self._service(name)
+        service = self.service(name)
         with self.guarded(name, f"promotion of {name}") as facts:
             requester = requested_by if isinstance(requested_by, Requester) else Requester(requested_by)
             plan = plan_of_request(self, service, digest, requester, sealed)
@@ -131,7 +132,7 @@ class Promoter:
 
         :raises Refused: there is no open promotion, or another run is at it.
         """
-        service = self._service(name)
+        service = self.service(name)
         with self.guarded(name, f"promotion of {name}") as facts:
             promotion = self._open(name)
             facts["promotion_id"] = promotion.id
@@ -148,7 +149,7 @@ class Promoter:
         :raises RolloutFailed: the cluster was put back to what was compliant before.
         :raises GoldenGooseError: Vault or the API server does not answer; running again resumes.
         """
-        service = self._service(name)
+        service = self.service(name)
         with self.guarded(name, f"promotion of {name}") as facts, self.leased(name, f"promotion of {name}"):
             states = fold(self.evidence.entries())
             state = states.get(name) or ServiceState(name)
@@ -170,7 +171,7 @@ class Promoter:
         """Hold the cluster's lease on the service, where there is one to hold."""
         return nullcontext() if self.lease is None or self.dry_run else self.lease(name, doing)
 
-    def _service(self, name: str) -> Service:
+    def service(self, name: str) -> Service:
         """Return the service, from a ledger that can be trusted to take a refusal down."""
         self.evidence.require_sound()
         with self.evidence.refusing(name):
@@ -217,7 +218,7 @@ class Promoter:
         """The choke point: people, verdicts, plan, manifests, signature, in this order; then the started entry."""
         now = datetime.now(UTC)
         plan = load_plan(self.evidence, promotion.plan) if promotion.plan else None
-        people = Standing.of(self.evidence.entries())
+        people = Standing.of(self.evidence.entries(), trusted_by(self.signer))
         found = findings(people, plan, service.name, promotion.digest, now)
         told = {item["gate"] for item in found}
         denied = found + [i for i in shortfalls(promotion, self.policy.id, now) if i["gate"] not in told]

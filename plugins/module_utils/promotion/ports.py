@@ -93,3 +93,6 @@ class Signer(Protocol):
 
     def sign(self, data: bytes) -> Signed:
         """Sign ``data``; an error is a GoldenGooseError."""
+
+    def verify(self, data: bytes, signature: Any) -> bool:
+        """Return whether ``signature`` (of whichever key it names) is over ``data``."""

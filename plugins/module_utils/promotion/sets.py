@@ -16,7 +16,7 @@ from .state import Promotion, ServiceState
 
 def latest(plan: Plan, state: ServiceState | None) -> Promotion | None:
     """Return the newest promotion of the service that was made under ``plan``."""
-    for promotion in reversed(state.promotions.values() if state else []):
+    for promotion in reversed(list(state.promotions.values()) if state else []):
         if promotion.plan == plan.sha256:
             return promotion
     return None

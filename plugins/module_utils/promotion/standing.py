@@ -8,7 +8,7 @@ Whoever said something is {name, entity, method}; ``entity`` is Vault's id of th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -34,11 +34,16 @@ class Standing:
     vetoes: dict[str, Entry] = field(default_factory=dict)
     stops: dict[str, Entry] = field(default_factory=dict)
     spent: dict[tuple[str, str], int] = field(default_factory=dict)
+    trusted: Callable[[Entry], bool] = bool
 
     @classmethod
-    def of(cls, entries: Iterable[Entry]) -> Standing:
-        """Fold the entries of a ledger, oldest first."""
-        standing = cls()
+    def of(cls, entries: Iterable[Entry], trusted: Callable[[Entry], bool] = bool) -> Standing:
+        """Fold the entries of a ledger, oldest first.
+
+        :param trusted: whether an approval or override is really of the person that it names; by default
+            it is believed. Asked only of those that would count.
+        """
+        standing = cls(trusted=trusted)
         for entry in entries:
             take = _TAKE.get(str(entry.data.get("event")))
             if take:
@@ -74,7 +79,9 @@ class Standing:
         return [
             entry
             for entry in said.get(plan.sha256, {}).values()
-            if entry.sequence > after and (requester_counts or not same_person(entry.data["by"], plan.requester))
+            if entry.sequence > after
+            and (requester_counts or not same_person(entry.data["by"], plan.requester))
+            and self.trusted(entry)
         ]
 
 
@@ -180,7 +187,7 @@ def _completed(standing: Standing, entry: Entry) -> None:
         standing.spent[entry.data["plan"], entry.data["service"]] = entry.sequence
 
 
-_TAKE = {
+_TAKE: dict[str, Callable[[Standing, Entry], object]] = {
     "approved": _approved,
     "approval_withdrawn": _withdrawn,
     "overridden": _overridden,
