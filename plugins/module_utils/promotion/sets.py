@@ -46,6 +46,8 @@ def held_back(plan: Plan, name: str, states: Mapping[str, ServiceState]) -> str 
             promotion = latest(plan, states.get(other))
             if promotion and promotion.phase in ("refused", "failed", "failing"):
                 return f"{other} of the same plan is not promoted ({standing(plan, other, states)})"
+            if promotion and promotion.phase == "requested" and (gates := _denying(promotion)):
+                return f"{other} of the same plan is denied by {', '.join(gates)}"
     return None
 
 
@@ -73,6 +75,10 @@ def to_take_back(plan: Plan, states: Mapping[str, ServiceState]) -> list[Promoti
         if promotion.phase in ("started", "failing") or (is_done(plan, name, states) and state.compliant is promotion):
             found.append(promotion)
     return found
+
+
+def _denying(promotion: Promotion) -> list[str]:
+    return [gate for gate, entry in promotion.verdicts.items() if entry.data["verdict"] == "deny"]
 
 
 def _before(plan: Plan, name: str, mode: Any) -> list[str]:
