@@ -138,7 +138,7 @@ class KubernetesCluster:
             self._require(answer, (200, 201), f"to apply {what}")
 
     def admit(self, images: Set[str]) -> None:
-        """Put pinned images on the list of what may run in ``compliant`` (see admission.py).
+        """Put pinned images on the list of what may run in ``compliant`` (see admission.py); make it if need be.
 
         :raises ClusterError: the API server does not answer or refuses.
         """
@@ -150,7 +150,9 @@ class KubernetesCluster:
             answer = self.request("POST", admission.COLLECTION, wanted)
             if answer.status != 409:
                 break
-        self._require(answer, (200, 201), f"to put {', '.join(sorted(images))} on the list of promoted images")
+        self._require(
+            answer, (200, 201), f"to put {', '.join(sorted(images)) or 'nothing'} on the list of promoted images"
+        )
 
     def dismiss(self, images: Set[str]) -> None:
         """Take images off the list of what may run in ``compliant``.

@@ -11,7 +11,7 @@ import ssl
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from typing import Any
 import jinja2
 import pytest
 import yaml
+from ansible_collections.golden_goose.compliance.plugins.module_utils import admission
 from ansible_collections.golden_goose.compliance.plugins.module_utils.cluster import (
     ClusterDenied,
     ClusterError,
@@ -34,7 +35,8 @@ from .programs import REPOSITORY, free_port, running
 BINARIES = Path("/var/cache/golden-goose/binaries/kubernetes")
 ADMIN_TOKEN = "admin-of-this-test"
 DIGEST = f"sha256:{'1' * 64}"
-ACCOUNT = {"promotion_policy_service_account": "promoter", "promotion_policy_namespace": "golden-goose"}
+IMAGE = f"golden-goose.local/service-a@{DIGEST}"
+PEOPLE = ("reader", "requester", "approver", "operator")
 
 
 @dataclass
@@ -72,7 +74,8 @@ def commands(folder: Path, etcd_port: int, peer_port: int, port: int) -> tuple[l
     for name in ("etcd", "kube-apiserver"):
         (folder / name).symlink_to(program)
     subprocess.run(["openssl", "genrsa", "-out", str(folder / "sa.key"), "2048"], check=True, capture_output=True)
-    (folder / "tokens.csv").write_text(f'{ADMIN_TOKEN},admin,1,"system:masters"\n')
+    people = "".join(f'{who}-token,{who},{who},"golden-goose:{who}s"\n' for who in PEOPLE)
+    (folder / "tokens.csv").write_text(f'{ADMIN_TOKEN},admin,1,"system:masters"\n{people}')
     client, peer = f"http://127.0.0.1:{etcd_port}", f"http://127.0.0.1:{peer_port}"
     etcd = [
         str(folder / "etcd"),
@@ -123,16 +126,28 @@ def create(cluster: KubernetesCluster, path: str, body: dict[str, Any]) -> dict[
     return document
 
 
+def policy_objects(**more: Any) -> list[dict[str, Any]]:
+    """Return what the role promotion_policy applies, with its defaults."""
+    role = REPOSITORY / "roles/promotion_policy"
+    defaults = yaml.safe_load((role / "defaults/main.yml").read_text())
+    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(role / "templates"), trim_blocks=True)
+    environment.filters["to_json"] = json.dumps
+    text = environment.get_template("objects.yaml.j2").render(defaults | more)
+    return [item for item in yaml.safe_load_all(text) if item]
+
+
 def install_policy(admin: KubernetesCluster) -> str:
-    """Create what the role promotion_policy creates, with its own template; return a token of the promoter."""
+    """Create what the role promotion_policy creates, with its own templates; return a token of the promoter."""
     for name in ("sandbox", "compliant", "golden-goose"):
         create(admin, "/api/v1/namespaces", {"metadata": {"name": name}})
-    template = REPOSITORY / "roles/promotion_policy/templates/promoter.yaml.j2"
-    plurals = {"ServiceAccount": "serviceaccounts", "Secret": "secrets", "Role": "roles", "RoleBinding": "rolebindings"}
-    for item in yaml.safe_load_all(jinja2.Template(template.read_text()).render(ACCOUNT)):
-        version = item["apiVersion"]
+        # There is no controller manager here, which would make it.
+        create(admin, f"/api/v1/namespaces/{name}/serviceaccounts", {"metadata": {"name": "default"}})
+    for item in policy_objects():
+        version, metadata = item["apiVersion"], item["metadata"]
         prefix = "/api" if version == "v1" else "/apis"
-        create(admin, f"{prefix}/{version}/namespaces/{item['metadata']['namespace']}/{plurals[item['kind']]}", item)
+        scope = f"/namespaces/{metadata['namespace']}" if "namespace" in metadata else ""
+        plural = item["kind"].lower().removesuffix("y") + ("ies" if item["kind"].endswith("y") else "s")
+        create(admin, f"{prefix}/{version}{scope}/{plural}", item)
     asked = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
     account = "/api/v1/namespaces/golden-goose/serviceaccounts/promoter/token"
     return str(create(admin, account, asked)["status"]["token"])
@@ -167,8 +182,10 @@ def in_namespace(objects: list[dict[str, Any]], namespace: str) -> list[dict[str
 
 
 def test_the_promoter_may_do_all_that_a_promotion_of_service_a_does(api: Api, manifests: list[dict[str, Any]]) -> None:
+    api.promoter.admit(set())
     api.promoter.apply(manifests, dry_run=True)
     assert api.promoter.deployment("compliant", "service-a") is None
+    api.promoter.admit({IMAGE})
     api.promoter.apply(manifests)
     api.promoter.apply(manifests)
     view = api.promoter.deployment("compliant", "service-a")
@@ -214,6 +231,9 @@ def test_the_promoter_writes_to_compliant_only(api: Api, manifests: list[dict[st
         ("POST", "/apis/rbac.authorization.k8s.io/v1/namespaces/compliant/rolebindings"),
         ("POST", "/apis/batch/v1/namespaces/compliant/jobs"),
         ("DELETE", "/apis/apps/v1/namespaces/sandbox/deployments/service-a"),
+        ("GET", "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"),
+        ("DELETE", "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/golden-goose-promoted"),
+        ("PATCH", "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings/golden-goose-promoted"),
         ("DELETE", "/api/v1/namespaces/compliant"),
         ("POST", "/api/v1/namespaces/compliant/services/service-a:http/proxy/admin"),
     ],
@@ -259,6 +279,168 @@ def test_another_authority_is_said(api: Api, tmp_path: Path) -> None:
     cluster = KubernetesCluster(kubeconfig(tmp_path, "admin", api.port, ADMIN_TOKEN))
     with pytest.raises(ClusterUnavailable, match=r"presents a certificate that .*admin.kubeconfig does not trust"):
         cluster.deployment("compliant", "service-a")
+
+
+def pod(name: str, image: str, **spec: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": "compliant"},
+        "spec": {"containers": [{"name": "c", "image": image}], **spec},
+    }
+
+
+def other(digit: str) -> str:
+    return f"golden-goose.local/service-a@sha256:{digit * 64}"
+
+
+PODS = "/api/v1/namespaces/compliant/pods"
+TEMPLATE = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": other("7")}]}}
+SELECTOR = {"matchLabels": {"a": "b"}}
+JOB = {"template": {"spec": {**TEMPLATE["spec"], "restartPolicy": "Never"}}}
+
+
+@pytest.mark.parametrize(
+    ("case", "said"),
+    [
+        (pod("x", other("7")), "was not promoted"),
+        (pod("x", "golden-goose.local/service-a:1.0.0"), "is not pinned by digest"),
+        (pod("x", "golden-goose.local/other@" + DIGEST), "was not promoted"),
+        (pod("x", IMAGE, initContainers=[{"name": "i", "image": other("7")}]), "was not promoted"),
+        (pod("x", IMAGE, initContainers=[{"name": "i", "image": "busybox"}]), "is not pinned by digest"),
+    ],
+)
+def test_even_the_administrator_cannot_run_what_was_not_promoted(api: Api, case: dict[str, Any], said: str) -> None:
+    api.promoter.admit({IMAGE})
+    answer = api.admin.request("POST", PODS, case)
+    assert answer.status in (403, 422), answer.body
+    assert said in answer.body.decode()
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "spec"),
+    [
+        ("apps/v1", "Deployment", {"selector": SELECTOR, "template": TEMPLATE}),
+        ("apps/v1", "ReplicaSet", {"selector": SELECTOR, "template": TEMPLATE}),
+        ("apps/v1", "DaemonSet", {"selector": SELECTOR, "template": TEMPLATE}),
+        ("apps/v1", "StatefulSet", {"selector": SELECTOR, "template": TEMPLATE, "serviceName": "x"}),
+        ("batch/v1", "Job", JOB),
+        ("batch/v1", "CronJob", {"schedule": "* * * * *", "jobTemplate": {"spec": JOB}}),
+    ],
+)
+def test_nor_anything_that_makes_such_pods(api: Api, path: str, kind: str, spec: dict[str, Any]) -> None:
+    api.promoter.admit({IMAGE})
+    item = {"apiVersion": path, "kind": kind, "metadata": {"name": "x"}, "spec": spec}
+    answer = api.admin.request("POST", f"/apis/{path}/namespaces/compliant/{kind.lower()}s", item)
+    assert answer.status in (403, 422)
+    assert "was not promoted" in answer.body.decode()
+    assert api.admin.request("POST", f"/apis/{path}/namespaces/sandbox/{kind.lower()}s", item).status == 201
+
+
+def test_what_was_promoted_runs_and_takes_no_strange_container_later(api: Api) -> None:
+    api.promoter.admit({IMAGE})
+    assert api.admin.request("POST", PODS, pod("good", IMAGE)).status == 201
+    body = {"spec": {"ephemeralContainers": [{"name": "debug", "image": other("7")}]}}
+    merge = "application/strategic-merge-patch+json"
+    answer = api.admin.request("PATCH", f"{PODS}/good/ephemeralcontainers", body, content_type=merge)
+    assert "was not promoted" in answer.body.decode()
+    labels = {"metadata": {"labels": {"x": "y"}}}
+    # Off the list it may still be labelled and ended, but not started again.
+    api.promoter.dismiss({IMAGE})
+    eventually(lambda: api.admin.request("POST", PODS, pod("again", IMAGE)).status in (403, 422))
+    assert api.admin.request("PATCH", f"{PODS}/good", labels, content_type=merge).status == 200
+    assert api.admin.request("DELETE", f"{PODS}/good", {"gracePeriodSeconds": 0}).status == 200
+
+
+def eventually(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_the_list_has_one_writer(api: Api) -> None:
+    api.promoter.admit({IMAGE})
+    patch = {"data": {"x": other("7")}}
+    merge = "application/merge-patch+json"
+    for method, path, body in (
+        ("PATCH", admission.PATH, patch),
+        ("PUT", admission.PATH, admission.document([other("7")])),
+    ):
+        answer = api.admin.request(method, path, body, content_type=merge if method == "PATCH" else "application/json")
+        assert "Only the promoter writes the list" in answer.body.decode()
+    assert api.admin.request("DELETE", admission.PATH).status == 200
+    again = api.admin.request("POST", admission.COLLECTION, admission.document([other("7")]))
+    assert "Only the promoter writes the list" in again.body.decode()
+    eventually(lambda: "no params found" in api.admin.request("POST", PODS, pod("x", IMAGE)).body.decode())
+
+
+def test_without_the_list_nothing_is_admitted_but_the_promoter_makes_it_anew(
+    api: Api, manifests: list[dict[str, Any]]
+) -> None:
+    api.promoter.dismiss({IMAGE})
+    api.promoter.admit({IMAGE})
+    api.promoter.apply(manifests)
+    listed = json.loads(api.promoter.request("GET", admission.PATH).body)["data"]
+    assert listed == {admission.key_of(IMAGE): IMAGE}
+
+
+def test_images_that_the_role_allows_beside_may_run_in_whatever_form(api: Api) -> None:
+    (policy,) = [
+        i
+        for i in policy_objects(promotion_policy_extra_images=["mesh/proxy:1"])
+        if i["metadata"]["name"] == "golden-goose-promoted" and i["kind"] == "ValidatingAdmissionPolicy"
+    ]
+    path = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/golden-goose-promoted"
+    query = {"fieldManager": "test", "force": "true"}
+    assert api.admin.request("PATCH", path, policy, query, "application/apply-patch+yaml").status == 200
+    api.promoter.admit({IMAGE})
+    with_sidecar = pod("sidecar", IMAGE, initContainers=[{"name": "proxy", "image": "mesh/proxy:1"}])
+    eventually(lambda: api.admin.request("POST", PODS, with_sidecar).status == 201)
+    strange = pod("strange", IMAGE, initContainers=[{"name": "proxy", "image": "mesh/proxy:2"}])
+    assert api.admin.request("POST", PODS, strange).status in (403, 422)
+
+
+READ = "/api/v1/namespaces/compliant/pods"
+DEPLOYMENTS = "/apis/apps/v1/namespaces/{}/deployments"
+LEASES = "/apis/coordination.k8s.io/v1/namespaces/compliant/leases/x"
+CASES: list[tuple[str, str, set[str]]] = [
+    ("GET", "/api/v1/namespaces/sandbox/pods", set(PEOPLE)),
+    ("GET", READ, set(PEOPLE)),
+    ("GET", "/api/v1/namespaces/compliant/secrets", set()),
+    ("POST", "/api/v1/namespaces/compliant/pods/x/exec", set()),
+    ("POST", "/api/v1/namespaces/compliant/pods", set()),
+    ("POST", DEPLOYMENTS.format("sandbox"), {"requester"}),
+    ("POST", DEPLOYMENTS.format("compliant"), set()),
+    ("DELETE", DEPLOYMENTS.format("compliant") + "/x", set()),
+    ("PATCH", DEPLOYMENTS.format("compliant") + "/x/scale", {"operator"}),
+    ("DELETE", f"{READ}/x", {"operator"}),
+    ("DELETE", LEASES, {"operator"}),
+    ("POST", admission.COLLECTION, set()),
+    ("PATCH", admission.PATH, set()),
+    ("POST", "/apis/rbac.authorization.k8s.io/v1/namespaces/compliant/rolebindings", set()),
+    ("DELETE", "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/golden-goose-promoted", set()),
+    ("GET", "/api/v1/namespaces/compliant/services/service-a:http/proxy/healthz", {"approver"}),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "allowed"), CASES)
+def test_what_people_may_and_may_not_do(api: Api, method: str, path: str, allowed: set[str]) -> None:
+    merge = "application/merge-patch+json" if method == "PATCH" else "application/json"
+    body = None if method in ("GET", "DELETE") else {}
+    may = set()
+    for who in PEOPLE:
+        cluster = KubernetesCluster(kubeconfig(api.folder, who, api.port, f"{who}-token"))
+        if cluster.request(method, path, body, content_type=merge).status != 403:
+            may.add(who)
+    assert may == allowed
+
+
+def test_traffic_is_denied_unless_a_policy_allows_it(api: Api) -> None:
+    for stage in ("sandbox", "compliant"):
+        path = f"/apis/networking.k8s.io/v1/namespaces/{stage}/networkpolicies/default-deny"
+        spec = json.loads(api.admin.request("GET", path).body)["spec"]
+        assert spec == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
 
 
 def test_at_last_a_server_that_was_killed_is_unavailable(api: Api) -> None:

@@ -108,6 +108,9 @@ class Promoter:
                 self._close(state, unfinished, outdated)
                 facts.pop("promotion_id")
             if state.compliant and not state.compliant.revoked and self._shows(state.compliant, wanted):
+                if not self.dry_run:
+                    # It may have become compliant before the cluster had a list.
+                    self.cluster.admit({service.pinned_image(wanted)})
                 self.runs.release(name)
                 return unchanged(state.compliant)
             if self.dry_run:
@@ -235,6 +238,9 @@ class Promoter:
         objects = render_manifests(
             service, COMPLIANT, promotion.digest, annotations={ANNOTATION_PROMOTION: promotion.id}
         )
+        if not self.dry_run:
+            # Nothing is put on the list yet, but without any list the cluster refuses even a check.
+            self.cluster.admit(frozenset())
         # The API server checks everything and changes nothing: better refused here than half-way.
         self.cluster.apply(objects, dry_run=True)
         if self.dry_run:

@@ -95,8 +95,9 @@ class FakeCluster:
 
     def admit(self, images: set[str]) -> None:
         self._answer()
-        self.admitted |= images
-        self.writes.append(f"admit {len(images)}")
+        if not images <= self.admitted:
+            self.admitted |= images
+            self.writes.append(f"admit {len(images)}")
 
     def dismiss(self, images: set[str]) -> None:
         self._answer()
