@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,12 +24,10 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY / "tools"))
 
 from .instance import FOLDER, NAME, Instance, environment  # noqa: E402
-from .leftovers import leftovers  # noqa: E402
+from .leftovers import OWN_NETWORK, leftovers  # noqa: E402
 from .namespace import Namespace  # noqa: E402
 
 _KEEP = os.environ.get("GOLDEN_GOOSE_E2E_KEEP") == "1"
-# Units of systemd run in the machine's own network, so there is no other for them.
-_SHARED_NETWORK = Path("/run/systemd/system").exists()
 _LOCK = Path("/run/lock/gg-e2e.lock")
 
 
@@ -59,7 +57,7 @@ def instance(_alone: None) -> Iterator[Instance]:
     found = Instance()
     if not _KEEP:
         _clear(found)
-    (FOLDER / "runner").mkdir(parents=True, exist_ok=True)
+    FOLDER.mkdir(exist_ok=True)
     with _network(remove=not _KEEP):
         if not found.services.exists():
             found.copy_service("service-a")
@@ -113,7 +111,7 @@ def promoted(instance: Instance, first_demo: Demo) -> Instance:
 @contextmanager
 def _network(remove: bool) -> Iterator[None]:
     namespace = Namespace(NAME)
-    if _SHARED_NETWORK:
+    if not OWN_NETWORK:
         yield
         return
     if not namespace.path.exists():
@@ -132,11 +130,11 @@ def _clear(instance: Instance) -> None:
     traces = namespace.traces() + ([str(FOLDER)] if FOLDER.exists() else [])
     if not traces:
         return
-    with nullcontext() if _SHARED_NETWORK else _network(remove=True):
-        (FOLDER / "runner").mkdir(parents=True, exist_ok=True)
+    if (instance.ledger / "entries.jsonl").exists():
+        instance.forget_images()
+    with _network(remove=True):
         done = instance.run("teardown", purge=True, keep_cache=True)
-        left = leftovers(NAME, instance.root) if not _SHARED_NETWORK else []
-        left = [item for item in left if item not in ("link lo", f"link {NAME}-in")]
+        left = leftovers(NAME, instance.root)
     shutil.rmtree(FOLDER)
     left += namespace.traces()
     if left or not done.succeeded:
