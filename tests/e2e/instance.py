@@ -236,7 +236,7 @@ class Instance:
 
     def forget_images(self) -> None:
         """Remove from the shared cache what was built of services that only these tests have."""
-        first, *_ = [*self.entries("build"), None]
+        first = next(iter(self.entries("build")), None)
         for entry in self.entries("build"):
             service, digest = entry["data"]["service"], entry["data"]["digest"]
             if first and service == "service-a" and digest != first["data"]["digest"]:
