@@ -24,11 +24,11 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY / "tools"))
 
 from .instance import FOLDER, NAME, Instance, environment  # noqa: E402
-from .leftovers import OWN_NETWORK, files, leftovers, processes  # noqa: E402
+from .leftovers import OWN_NETWORK, end_runs, files, leftovers, processes  # noqa: E402
 from .namespace import Namespace  # noqa: E402
 
 _KEEP = os.environ.get("GOLDEN_GOOSE_E2E_KEEP") == "1"
-_LOCK = Path("/run/lock/gg-e2e.lock")
+_LOCK = Path("/run/gg-e2e.lock")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -124,6 +124,7 @@ def _network() -> Iterator[None]:
 def _clear(instance: Instance) -> None:
     """Remove what a run, possibly a killed one, has left; fail when that cannot be done."""
     namespace = Namespace(NAME)
+    end_runs(FOLDER)
     failure, left = "", []
     if (instance.ledger / "entries.jsonl").exists():
         instance.forget_images()

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -63,6 +64,16 @@ def daemons(name: str) -> dict[str, int]:
     # Children (a container's shim) inherit the mark; a daemon is the child of a process without it.
     marked = {pid for pids in candidates.values() for pid in pids}
     return {daemon: min(pids, key=lambda pid: (_parent(pid) in marked, pid)) for daemon, pids in candidates.items()}
+
+
+def end_runs(folder: Path) -> None:
+    """Kill the playbooks that an earlier, killed test run has left working on what is in ``folder``."""
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError):
+            if entry.name.isdigit() and int(entry.name) != os.getpid():
+                command = (entry / "cmdline").read_bytes()
+                if f"{folder}/variables.json".encode() in command:
+                    os.kill(int(entry.name), signal.SIGKILL)
 
 
 def files(root: Path) -> list[str]:
