@@ -28,6 +28,10 @@ options:
       - Folder of the verified copy of the ledger.
       - When given, a ledger that lacks an entry of its copy is not trusted.
     type: path
+  wait:
+    description: Seconds to wait for another run on the same service to end, before this one is refused.
+    type: int
+    default: 0
 """
 
     ENGINE = r"""
@@ -47,6 +51,10 @@ options:
       - Folder of the verified copy of the ledger.
       - When given, a ledger that lacks an entry of its copy is not trusted.
     type: path
+  wait:
+    description: Seconds to wait for another run on the same service to end, before this one is refused.
+    type: int
+    default: 0
 """
 
     SERVICES = r"""

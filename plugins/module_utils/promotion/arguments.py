@@ -19,6 +19,7 @@ from .engine import Promoter
 from .evidence import Evidence
 from .gates import GATES
 from .identity import Identity, logged_in
+from .leases import Leases
 from .people import Voice
 from .policy import read_policy
 from .ports import Signer
@@ -28,6 +29,7 @@ ENGINE_OPTIONS: dict[str, dict[str, Any]] = {
     "kubeconfig": {"type": "path", "required": True},
     "run_dir": {"type": "path", "default": "/run/golden-goose/promotion"},
     "backup": {"type": "path"},
+    "wait": {"type": "int", "default": 0},
 }
 PROMOTION_OPTIONS: dict[str, dict[str, Any]] = {"service": {"type": "str", "required": True}, **ENGINE_OPTIONS}
 SAYING_OPTIONS: dict[str, dict[str, Any]] = {"reason": {"type": "str", "default": ""}, "backup": {"type": "path"}}
@@ -57,10 +59,12 @@ def promoter(params: Mapping[str, Any], *, dry_run: bool) -> Promoter:
     :raises LedgerError: there is no such ledger, or the metadata is incomplete.
     """
     cluster = KubernetesCluster(params["kubeconfig"])
+    owner, wait = play_owner(), float(params.get("wait") or 0)
     return Promoter(
         evidence=evidence_of(params, dry_run=dry_run),
         cluster=cluster,
-        runs=Runs(Path(params["run_dir"]), play_owner()),
+        runs=Runs(Path(params["run_dir"]), owner, wait),
+        lease=Leases(cluster, owner, wait_seconds=wait).hold,
         # A rollback does without the source.
         services_dir=Path(params.get("services_dir") or "."),
         signer=lambda: _signer(params.get("vault_approle")),
