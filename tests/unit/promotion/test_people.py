@@ -105,7 +105,7 @@ def test_an_approval_that_was_withdrawn_does_not_count(bench: Bench, plan: str) 
     ],
 )
 def test_who_asked_cannot_approve(bench: Bench, plan: str, voice: Voice) -> None:
-    with pytest.raises(Refused, match="asked for the plan .* and cannot approve it"):
+    with pytest.raises(Refused, match=r"asked for the plan .* and cannot approve it"):
         approve(bench.evidence, voice, plan)
     assert bench.events()[-1] == "refused"
 

@@ -88,7 +88,7 @@ def test_what_has_changed_since_is_refused_with_what_differs(bench: Bench, chang
 def test_the_membership_is_fixed(bench: Bench) -> None:
     plan = sealed(bench)
     bench.add("other", D2, [])
-    with pytest.raises(Refused, match="other is not in the plan .*, which is sealed for svc"):
+    with pytest.raises(Refused, match=r"other is not in the plan .*, which is sealed for svc"):
         bench.promoter.request("other", None, "tester", plan)
 
 

@@ -18,6 +18,7 @@ from .health import health
 from .own import own_gate
 from .provenance import provenance
 from .sast import sast
+from .sbom import sbom
 from .veto import veto
 
 Gate = Callable[[GateContext], Verdict]
@@ -27,6 +28,7 @@ GATES: dict[str, Gate] = {
     "provenance": provenance,
     "sast": sast,
     "coverage": coverage,
+    "sbom": sbom,
     "health": health,
     "dependencies": dependencies,
     "veto": veto,

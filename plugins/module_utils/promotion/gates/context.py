@@ -120,7 +120,8 @@ def run_tool(command: Sequence[str], cwd: Path, home: Path, timeout: float, user
     try:
         stdout, stderr = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired as error:
-        raise ToolFailed(f"{name} did not end within {timeout:.0f} s") from error
+        seen = ToolRun(-1, error.stdout or b"", error.stderr or b"").last_words()
+        raise ToolFailed(f"{name} did not end within {timeout:g} s; last seen: {seen}") from error
     finally:
         _end_group(process)
     return ToolRun(process.returncode, stdout, stderr)
