@@ -120,8 +120,9 @@ def run_tool(command: Sequence[str], cwd: Path, home: Path, timeout: float, user
     try:
         stdout, stderr = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired as error:
-        seen = ToolRun(-1, error.stdout or b"", error.stderr or b"").last_words()
-        raise ToolFailed(f"{name} did not end within {timeout:g} s; last seen: {seen}") from error
+        written = ToolRun(-1, error.stdout or b"", error.stderr or b"")
+        seen = f"; last seen: {written.last_words()}" if written.stdout or written.stderr else ""
+        raise ToolFailed(f"{name} did not end within {timeout:g} s{seen}") from error
     finally:
         _end_group(process)
     return ToolRun(process.returncode, stdout, stderr)
