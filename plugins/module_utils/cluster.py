@@ -143,7 +143,9 @@ class KubernetesCluster:
         :raises ClusterError: the API server does not answer or refuses.
         """
         wanted = admission.document(sorted(images))
-        for _ in range(3):
+        attempts = 3
+        while attempts:
+            attempts -= 1
             answer = self.request("PATCH", admission.PATH, wanted, content_type="application/merge-patch+json")
             if answer.status != 404:
                 break

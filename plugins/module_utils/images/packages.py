@@ -83,7 +83,7 @@ def _debian(text: str) -> Iterator[Package]:
         fields = HeaderParser().parsestr(paragraph)
         name, version = fields.get("Package"), fields.get("Version")
         if name and version and "installed" in str(fields.get("Status", "installed")):
-            source = str(fields.get("Source") or name).split(" ")[0]
+            source = str(fields.get("Source") or name).split(" ", maxsplit=1)[0]
             yield Package("Debian", name, version, source)
 
 

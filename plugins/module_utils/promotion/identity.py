@@ -80,7 +80,7 @@ class Person:
             answer = self._vault.secrets.transit.sign_data(
                 name=key, hash_input=base64.b64encode(data).decode("ascii"), mount_point=self._mount
             )
-        version, _, signature = str(answer["data"]["signature"]).partition(":v")[2].partition(":")
+        version, signature = str(answer["data"]["signature"]).partition(":v")[2].partition(":")[::2]
         return {"signature": signature, "key": key, "key_version": int(version)}
 
 

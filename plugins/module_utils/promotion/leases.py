@@ -114,9 +114,7 @@ class Leases:
 
     def _gone(self, holder: str) -> bool:
         """Whether the holder was a process of this machine and boot that has ended: no need to wait then."""
-        host, _, rest = holder.partition("/")
-        boot, _, process = rest.partition("/")
-        pid, _, started = process.partition("/")
+        host, boot, pid, started = [*holder.split("/"), "", "", ""][:4]
         if host != self.host or not boot or not pid.isdigit():
             return False
         ours = owner_of(os.getpid())
@@ -175,8 +173,7 @@ def _expiry(lease: Mapping[str, Any]) -> datetime:
 
 
 def _said(lease: Mapping[str, Any]) -> str:
-    host, _, rest = str(lease["spec"]["holderIdentity"]).partition("/")
-    pid = rest.split("/")[1] if rest.count("/") > 1 else "?"
+    host, _boot, pid = [*str(lease["spec"]["holderIdentity"]).split("/"), "?", "?"][:3]
     doing = (lease["metadata"].get("annotations") or {}).get(_DOING, "it does not say what")
     until = _expiry(lease).isoformat(timespec="seconds")
     return f"{doing} (on {host}, pid {pid}, lease until {until})"

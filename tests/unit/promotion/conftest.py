@@ -103,8 +103,8 @@ class FakeCluster:
         self._answer()
         running = {
             item["spec"]["template"]["spec"]["containers"][0]["image"]
-            for (namespace, kind, _), item in self.objects.items()
-            if (namespace, kind) == (COMPLIANT, "Deployment")
+            for key, item in self.objects.items()
+            if key[:2] == (COMPLIANT, "Deployment")
         }
         assert not running & images, "something still runs it"
         self.admitted -= images
@@ -229,7 +229,7 @@ class Bench:
 
     def play_set(self, names: list[str]) -> Any:
         """Do what playbooks/promote.yml does with several services; return how the set was settled."""
-        plan, _ = make_plan(self.promoter, names, {}, Requester("tester"))
+        plan = make_plan(self.promoter, names, {}, Requester("tester"))[0]
         ready = []
         for name in plan.services:
             with suppress(GoldenGooseError):

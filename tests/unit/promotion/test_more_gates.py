@@ -13,7 +13,7 @@ import tarfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.
 from images.conftest import write_archive
 
 from .conftest import D1, D2, Bench
-from .test_gates import Lab, lab  # noqa: F401 - a fixture
+from .test_gates import Lab
 from .test_people import BOB
 
 DPKG = "Package: libssl3\nStatus: install ok installed\nSource: openssl (3.0.11-1)\nVersion: 3.0.11-1~deb12u2\n\n"
@@ -52,7 +52,13 @@ def events(**steps: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def image(lab: Lab, tmp_path: Path) -> Lab:  # noqa: F811
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    with ExitStack() as stack:
+        yield Lab(tmp_path, stack)
+
+
+@pytest.fixture
+def image(lab: Lab, tmp_path: Path) -> Lab:
     """A lab whose service has an image with one Debian package and one wheel; ``lab.digest`` is its digest."""
     raw = io.BytesIO()
     with tarfile.open(fileobj=raw, mode="w:gz") as layer:
@@ -148,7 +154,7 @@ def gates(**health: Any) -> dict[str, str]:
     return {"service.yml": json.dumps(description)}
 
 
-def test_health_waits_for_the_soak_time_and_says_until_when(lab: Lab) -> None:  # noqa: F811
+def test_health_waits_for_the_soak_time_and_says_until_when(lab: Lab) -> None:
     assert "does not say since when" in lab.decide("health", gates(soak_seconds=60)).reason
     deployed = {"service": "svc", "digest": D1, "stage": SANDBOX}
     entry = lab.evidence.record("deployed", deployed, type="validation")
@@ -200,13 +206,13 @@ def vector(*values: str) -> dict[str, Any]:
         ({}, 200, "defer"),
     ],
 )
-def test_health_asks_prometheus(lab: Lab, answer: dict[str, Any], status: int, verdict: str) -> None:  # noqa: F811
+def test_health_asks_prometheus(lab: Lab, answer: dict[str, Any], status: int, verdict: str) -> None:
     with prometheus(answer, status) as address:
         lab.scanners = Scanners(Path("rules"), prometheus=address)
         assert lab.decide("health", gates(query="up")).verdict == verdict
 
 
-def test_health_cannot_tell_without_prometheus(lab: Lab) -> None:  # noqa: F811
+def test_health_cannot_tell_without_prometheus(lab: Lab) -> None:
     assert lab.decide("health", gates(query="up")).verdict == "defer"
     lab.scanners = Scanners(Path("rules"), prometheus="http://127.0.0.1:9")
     verdict = lab.decide("health", gates(query="up"))
@@ -237,7 +243,7 @@ def test_a_gate_of_the_users_own(bench: Bench, script: str, timeout: float, verd
     bench.policy = own(script, timeout)
     bench.promoter.request("svc", None, "tester")
     began = time.monotonic()
-    entries, _ = bench.promoter.evaluate("svc", bench.scanners, bench.policy.gates)
+    entries = bench.promoter.evaluate("svc", bench.scanners, bench.policy.gates)[0]
     assert time.monotonic() - began < 15
     said = next(entry.data for entry in entries if entry.data["gate"] == "mine")
     assert (said["verdict"], said["policy"]) == (verdict, bench.policy.id)
@@ -265,7 +271,7 @@ def test_a_gate_that_hangs_is_a_deny_and_the_others_are_there(bench: Bench, monk
     monkeypatch.setitem(evaluation.GATES, "sast", hangs)
     monkeypatch.setattr(evaluation, "_GRACE_SECONDS", 0.2)
     bench.promoter.request("svc", None, "tester")
-    entries, _ = bench.promoter.evaluate("svc", Scanners(Path("rules"), timeout=0.2), bench.policy.gates)
+    entries = bench.promoter.evaluate("svc", Scanners(Path("rules"), timeout=0.2), bench.policy.gates)[0]
     released.set()
     verdicts = {entry.data["gate"]: entry.data for entry in entries}
     assert verdicts["sast"]["verdict"] == "deny"
@@ -278,12 +284,11 @@ def test_a_gate_that_could_not_tell_is_asked_again_and_no_news_is_not_written_tw
 ) -> None:
     bench.promoter.request("svc", None, "tester")
     gate_verdicts["health"] = "defer"
-    for _ in range(3):
-        bench.promoter.evaluate("svc", bench.scanners, bench.policy.gates)
+    for changes in (True, False, False):
+        assert bench.promoter.evaluate("svc", bench.scanners, bench.policy.gates)[1] is changes
     assert bench.events().count("health") == 1
     gate_verdicts["health"] = "allow"
-    _, changed = bench.promoter.evaluate("svc", bench.scanners, bench.policy.gates)
-    assert changed
+    assert bench.promoter.evaluate("svc", bench.scanners, bench.policy.gates)[1]
     assert [data.get("attempt") for data in bench.entries() if data["event"] == "health"] == [None, 2]
     assert bench.promoter.promote("svc").outcome == "compliant"
 
@@ -313,12 +318,13 @@ def test_dependencies_have_to_be_compliant_and_healthy(bench: Bench) -> None:
 def test_a_failed_check_of_what_is_compliant_revokes_it(bench: Bench) -> None:
     bench.policy = Policy(gates=(*Policy().gates[:-1], "veto", "chain"))
     bench.promoted(D1)
-    entries, _, revoked = recheck(bench.promoter, "svc", bench.scanners)
+    entries, changed, revoked = recheck(bench.promoter, "svc", bench.scanners)
+    assert changed
     assert [entry.data["gate"] for entry in entries] == ["veto", "chain"]
     assert revoked is None
     veto(bench.evidence, BOB, D1, "it loses orders")
-    _, changed, revoked = recheck(bench.promoter, "svc", bench.scanners)
-    assert changed and revoked is not None and "no longer passes: gate veto denies" in revoked
+    revoked = recheck(bench.promoter, "svc", bench.scanners)[2]
+    assert revoked is not None and "no longer passes: gate veto denies" in revoked
     assert bench.events()[-1] == "revoked"
     assert bench.compliant_digest() == D1
     recheck(bench.promoter, "svc", bench.scanners)

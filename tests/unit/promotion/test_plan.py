@@ -26,7 +26,7 @@ from .conftest import D1, D2, Bench
 
 
 def sealed(bench: Bench, *names: str, **options: Any) -> str:
-    plan, _ = make_plan(bench.promoter, names or ("svc",), options.get("digests", {}), Requester("tester"))
+    plan = make_plan(bench.promoter, names or ("svc",), options.get("digests", {}), Requester("tester"))[0]
     return plan.sha256
 
 
@@ -50,8 +50,8 @@ def test_a_plan_of_one_gets_no_entry_a_set_gets_one_and_only_one(bench: Bench) -
     sealed(bench)
     assert bench.events() == []
     bench.add("other", D2, [])
-    for _ in range(2):
-        sealed(bench, "other", "svc")
+    for again in range(2):
+        assert len(sealed(bench, "other", "svc")) == 64, again
     assert bench.events() == ["planned"]
     assert bench.entries()[0]["services"] == {"other": D2, "svc": D1}
 
@@ -101,7 +101,7 @@ def test_what_is_not_a_plan_is_refused(bench: Bench) -> None:
 
 def test_check_mode_seals_nothing(bench: Bench) -> None:
     promoter = bench.promoter.__class__(**{**bench.promoter.__dict__, "dry_run": True})
-    plan, _ = make_plan(promoter, ["svc"], {}, Requester("tester"))
+    plan = make_plan(promoter, ["svc"], {}, Requester("tester"))[0]
     with pytest.raises(Refused, match="no sealed plan"):
         load_plan(bench.evidence, plan.sha256)
 

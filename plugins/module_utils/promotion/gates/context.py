@@ -122,7 +122,7 @@ def run_tool(command: Sequence[str], cwd: Path, home: Path, timeout: float, user
     except subprocess.TimeoutExpired as error:
         written = ToolRun(-1, error.stdout or b"", error.stderr or b"")
         seen = f"; last seen: {written.last_words()}" if written.stdout or written.stderr else ""
-        raise ToolFailed(f"{name} did not end within {timeout:g} s{seen}") from error
+        raise ToolFailed(f"{name} did not end within {timeout:.0f} s{seen}") from error
     finally:
         _end_group(process)
     return ToolRun(process.returncode, stdout, stderr)

@@ -41,6 +41,6 @@ def samples(address: str, query: str) -> list[float]:
     try:
         data = document["data"]
         results = [data["result"]] if data["resultType"] == "scalar" else [item["value"] for item in data["result"]]
-        return [float(value) for _, value in results]
-    except (KeyError, TypeError, ValueError) as error:
+        return [float(result[1]) for result in results]
+    except (KeyError, IndexError, TypeError, ValueError) as error:
         raise GoldenGooseError(f"Prometheus at {address} gives no instant values for {query!r}.") from error
