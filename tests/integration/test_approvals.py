@@ -1,0 +1,202 @@
+# Copyright: Contributors to Golden Goose
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Approvals by people of a real OpenBao: each proves who they are and signs with a key that only they can use."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import hvac
+import pytest
+from ansible_collections.golden_goose.compliance.plugins.module_utils.ledger import Ledger
+from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.evidence import Evidence
+from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.identity import (
+    logged_in,
+    statement,
+    trusted_by,
+)
+from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.people import Voice, approve
+from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.plan import (
+    Plan,
+    Requester,
+    keep_plan,
+    seal,
+)
+from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.policy import Policy
+from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.standing import Standing
+from ansible_collections.golden_goose.compliance.plugins.module_utils.vault import VaultDenied, VaultError
+from ansible_collections.golden_goose.compliance.plugins.module_utils.vault_bootstrap import bootstrap
+
+from .programs import REPOSITORY
+from .test_vault import Server, new_server
+
+METADATA = {"sprint": "1", "provisional": True}
+PASSWORDS = {"alice": "alice-password", "bob": "bob-password", "mallory": "mallory-password"}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with people: alice and bob may approve, mallory may not, and the role robot may."""
+    made = new_server(tmp_path_factory.mktemp("vault"))
+    with made.run():
+        bootstrap(made.wanted)
+        root = made.root()
+        root.sys.enable_auth_method("userpass")
+        for name, password in PASSWORDS.items():
+            policies = [] if name == "mallory" else ["golden-goose-approver"]
+            root.auth.userpass.create_or_update_user(name, password=password, policies=policies)
+        role = {"token_policies": ["golden-goose-approver"], "token_ttl": "60s"}
+        root.write_data("auth/approle/role/robot", data=role)
+        yield made
+
+
+def login(server: Server, name: str, **more: Any) -> dict[str, Any]:
+    return {"address": server.address, "username": name, "password": PASSWORDS[name], **more}
+
+
+@pytest.fixture
+def evidence(tmp_path: Path) -> Evidence:
+    return Evidence(Ledger.create(tmp_path / "ledger", "test"), METADATA)
+
+
+@pytest.fixture
+def plan(evidence: Evidence) -> Plan:
+    item = {"digest": f"sha256:{'1' * 64}", "dependencies": []}
+    made = seal({"svc": item}, Policy(quorum=1), Requester("alice", "e-alice"))
+    keep_plan(evidence, made)
+    return made
+
+
+def counted(server: Server, evidence: Evidence, plan: Plan) -> list[str]:
+    """Return who has approved, as the choke point sees it."""
+    standing = Standing.of(evidence.entries(), trusted_by(server.promoter))
+    return [entry.data["by"]["name"] for entry in standing.approvers(plan, "svc")]
+
+
+def test_bobs_approval_is_signed_by_bob_and_counts(server: Server, evidence: Evidence, plan: Plan) -> None:
+    with logged_in(login(server, "bob")) as bob:
+        assert (bob.identity.name, bob.identity.method) == ("bob", "userpass")
+        said = approve(evidence, Voice(bob.identity, bob.sign), plan.sha256)
+    assert said.entry is not None
+    assert said.entry.data["signed"]["key"] == f"approver-{bob.identity.entity}"
+    assert counted(server, evidence, plan) == ["bob"]
+
+
+def test_nobody_signs_for_another(server: Server, evidence: Evidence, plan: Plan) -> None:
+    with logged_in(login(server, "bob")) as bob:
+        bob.sign(b"so that the key is there")
+    token = hvac.Client(url=server.address).auth.userpass.login("alice", PASSWORDS["alice"])["auth"]["client_token"]
+    alice = hvac.Client(url=server.address, token=token)
+    key = f"approver-{bob.identity.entity}"
+    for action in (
+        lambda: alice.secrets.transit.sign_data(name=key, hash_input="eA=="),
+        lambda: alice.secrets.transit.sign_data(name="evidence", hash_input="eA=="),
+        lambda: alice.secrets.transit.create_key(name="approver-somebody", key_type="ed25519"),
+    ):
+        with pytest.raises(hvac.exceptions.Forbidden):
+            action()
+    # Nor can the promoter, though it checks what others sign.
+    with server.promoter().session("a test") as promoter, pytest.raises(hvac.exceptions.Forbidden):
+        promoter.secrets.transit.sign_data(name=key, hash_input="eA==")
+    # An entry with bob's name and alice's signature is not bob's.
+    with logged_in(login(server, "alice")) as person:
+        data = {"plan": plan.sha256, "reason": "", "by": bob.identity.as_dict()}
+        signed = person.sign(statement("approved", data))
+    evidence.record("approved", data | {"signed": signed})
+    evidence.record("approved", data | {"signed": signed | {"key": key}})
+    assert counted(server, evidence, plan) == []
+
+
+def test_an_approval_cannot_be_moved_to_another_plan(server: Server, evidence: Evidence, plan: Plan) -> None:
+    other = seal({"svc": {"digest": f"sha256:{'2' * 64}", "dependencies": []}}, Policy(quorum=1), Requester("x"))
+    keep_plan(evidence, other)
+    with logged_in(login(server, "bob")) as bob:
+        said = approve(evidence, Voice(bob.identity, bob.sign), other.sha256)
+    assert said.entry is not None
+    evidence.record("approved", {**said.entry.data, "plan": plan.sha256})
+    assert counted(server, evidence, plan) == []
+    assert counted(server, evidence, other) == ["bob"]
+
+
+def test_who_may_not_approve_is_told_so(server: Server, evidence: Evidence, plan: Plan) -> None:
+    with (
+        pytest.raises(VaultDenied, match="refused"),
+        logged_in(login(server, "mallory")) as mallory,
+    ):
+        approve(evidence, Voice(mallory.identity, mallory.sign), plan.sha256)
+    assert counted(server, evidence, plan) == []
+
+
+def test_the_ways_in(server: Server) -> None:
+    root = server.root()
+    role_id = root.auth.approle.read_role_id("robot")["data"]["role_id"]
+    secret_id = root.auth.approle.generate_secret_id("robot")["data"]["secret_id"]
+    with logged_in({"address": server.address, "role_id": role_id, "secret_id": secret_id}) as robot:
+        assert robot.identity.entity
+        assert robot.sign(b"x")["key_version"] == 1
+    token = hvac.Client(url=server.address).auth.userpass.login("bob", PASSWORDS["bob"])["auth"]["client_token"]
+    with logged_in({"address": server.address, "token": token}) as bob:
+        assert bob.identity.name == "bob"
+    # A token that was given is the person's to end.
+    assert hvac.Client(url=server.address, token=token).is_authenticated()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({}, "Nothing says who you are"),
+        ({"username": "bob"}, "Nothing says who you are"),
+        ({"username": "bob", "password": "wrong"}, "does not accept these credentials"),
+        ({"token": "s.unknown"}, "refused a login"),
+    ],
+)
+def test_who_cannot_prove_it_is_refused(server: Server, given: dict[str, Any], said: str) -> None:
+    with pytest.raises(VaultError, match=said), logged_in({"address": server.address, **given}):
+        raise AssertionError("logged in")
+
+
+def test_the_root_token_is_nobody(server: Server) -> None:
+    with (
+        pytest.raises(VaultError, match="belongs to nobody"),
+        logged_in({"address": server.address, "token": server.root().token}),
+    ):
+        raise AssertionError("logged in")
+
+
+def test_the_module_approves_and_withdraws(server: Server, evidence: Evidence, plan: Plan, tmp_path: Path) -> None:
+    def run(**more: Any) -> dict[str, Any]:
+        arguments = {
+            "ledger": str(evidence.ledger.path),
+            "metadata": METADATA,
+            "plan": plan.sha256,
+            "vault": login(server, "bob"),
+            **more,
+        }
+        text = json.dumps(arguments)
+        command = ["ansible", "localhost", "-i", "localhost,", "-c", "local", "-m"]
+        command += ["golden_goose.compliance.promotion_approval", "-a", text]
+        command += ["-e", f"ansible_python_interpreter={sys.executable}"]
+        program = Path(sys.executable).parent / command[0]
+        environment = {
+            "ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg"),
+            "PATH": f"{Path(sys.executable).parent}:{os.defpath}",
+        }
+        environment |= {"HOME": str(tmp_path), "LANG": "C.UTF-8"}
+        done = subprocess.run([program, *command[1:]], env=environment, capture_output=True, text=True, cwd=REPOSITORY)
+        assert PASSWORDS["bob"] not in done.stdout + done.stderr
+        answer: dict[str, Any] = json.loads(done.stdout[done.stdout.index("=> {") + 3 :])
+        return answer
+
+    assert run()["changed"] is True
+    assert counted(server, evidence, plan) == ["bob"]
+    assert run()["changed"] is False
+    assert "with a reason" in run(state="withdrawn")["msg"]
+    assert run(state="withdrawn", reason="wrong notes")["changed"] is True
+    assert counted(server, evidence, plan) == []
