@@ -33,7 +33,7 @@ class Figures:
 
     ``compliance`` is 1 for a service whose latest evidence makes it compliant, else 0. The two ratios lie
     between 0 and 1, and are NaN while there is nothing to take a ratio of. ``last_failed`` is 1 for a service
-    whose latest finished promotion did not succeed. ``last_entry`` is in seconds since 1970, NaN without
+    whose latest finished promotion did not succeed, ``revoked`` for one whose compliant digest no longer passes. ``last_entry`` is in seconds since 1970, NaN without
     entries. ``reason`` says in one sentence what is wrong, empty when nothing is.
     """
 
@@ -47,6 +47,7 @@ class Figures:
     completeness: float = math.nan
     compliance: Mapping[str, int] = field(default_factory=dict)
     last_failed: Mapping[str, int] = field(default_factory=dict)
+    revoked: Mapping[str, int] = field(default_factory=dict)
     promotions: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
     @property
@@ -88,8 +89,9 @@ def compute(report: Report, entries: Iterable[Entry]) -> Figures:
         last_entry=last.seconds,
         success_rate=_success_rate(promotions),
         completeness=0.0 if broken else _completeness(promotions, lost),
-        compliance={name: int(not broken and state.compliant is not None) for name, state in states.items()},
+        compliance={name: int(not broken and _is_compliant(state)) for name, state in states.items()},
         last_failed={name: int(_last_failed(state)) for name, state in states.items()},
+        revoked={name: int(_is_revoked(state)) for name, state in states.items()},
         promotions=Counter(
             (promotion.service, "open" if promotion.open else promotion.phase) for promotion in promotions
         ),
@@ -132,6 +134,14 @@ def _required_entries(promotion: Promotion) -> list[Entry | None]:
     verdicts = [promotion.verdicts.get(gate) for gate in REQUIRED_GATES]
     ended = [promotion.failed, promotion.rolled_back] if promotion.failed else [promotion.completed]
     return [promotion.requested, *verdicts, promotion.started, *ended]
+
+
+def _is_revoked(state: ServiceState) -> bool:
+    return state.compliant is not None and state.compliant.revoked is not None
+
+
+def _is_compliant(state: ServiceState) -> bool:
+    return state.compliant is not None and not _is_revoked(state)
 
 
 def _last_failed(state: ServiceState) -> bool:

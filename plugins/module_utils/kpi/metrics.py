@@ -70,6 +70,12 @@ def _by_service(figures: Figures, known: Mapping[str, int]) -> Iterator[Metric]:
         ("service",),
     )
     yield Metric(
+        "golden_goose_digest_revoked",
+        "1 when the compliant artifact of the service no longer passes a gate that was asked again.",
+        [((service,), figures.revoked.get(service, 0)) for service in known],
+        ("service",),
+    )
+    yield Metric(
         "golden_goose_promotions",
         "Promotions in the ledger by how they ended.",
         [((s, outcome), figures.promotions.get((s, outcome), 0)) for s in known for outcome in OUTCOMES],

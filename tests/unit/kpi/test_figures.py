@@ -37,6 +37,14 @@ def test_a_completed_promotion_makes_compliant(story: Story) -> None:
     assert found.reason == ""
 
 
+def test_what_was_revoked_is_not_compliant_and_is_told_apart(story: Story) -> None:
+    story.step(story.promote(), "revoked", reason="it no longer passes")
+    assert figures(story).compliance == {"service-a": 0}
+    assert figures(story).revoked == {"service-a": 1}
+    story.promote()
+    assert (figures(story).compliance, figures(story).revoked) == ({"service-a": 1}, {"service-a": 0})
+
+
 def test_a_request_alone_does_not(story: Story) -> None:
     story.gates(story.request())
     found = figures(story)
