@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from ansible_collections.golden_goose.compliance.plugins.module_utils.errors import GoldenGooseError
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.engine import Waiting
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.gates import GATES
@@ -168,3 +170,10 @@ def test_waiting_keeps_the_promotion_open_and_is_recorded(bench: Bench) -> None:
     assert bench.entries()[-1]["event"] == "refused"
     assert bench.entries()[-1]["final"] is False
     assert bench.cluster.writes == []
+
+
+@pytest.mark.parametrize("inventory", ["sandbox", "existing"])
+def test_the_inventories_say_what_sprint_1_says(inventory: str) -> None:
+    file = Path(__file__).resolve().parents[3] / "inventories" / inventory / "group_vars/all/promotion.yml"
+    policy = yaml.safe_load(file.read_text())["golden_goose_promotion_policy"]
+    assert read_policy(policy, tuple(GATES)) == Policy()
