@@ -57,11 +57,14 @@ services:
       description: Digests that a rollback can go back to, oldest first, and the one that is compliant now.
       type: list
       elements: str
+    revoked:
+      description: Why what is compliant no longer passes, if so.
+      type: str
     open:
       description: Id of the promotion that is not finished, if there is one.
       type: str
     promotions:
-      description: All promotions, oldest first, each with id, digest, phase, requested_at, requested_by and verdicts.
+      description: All promotions, oldest first, each with id, digest, phase, plan, requested_at, requested_by, verdicts.
       type: list
       elements: dict
 """

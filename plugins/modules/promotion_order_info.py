@@ -12,8 +12,8 @@ short_description: Tell the order in which services are promoted
 version_added: "0.1.0"
 description:
   - Returns the services in the order in which to promote them. In Sprint 1 that is the order of their names.
-  - With O(order=dependency) it follows the C(dependencies) in each C(service.yml). Services that depend on each other in
-    a circle, or on one that there is not, are refused by name.
+  - With O(order=dependency) it follows the C(dependencies) in each C(service.yml). Services that depend on each other
+    in a circle, or on one that there is not, are refused by name.
 author:
   - Golden Goose founders (@golden-goose)
 options:

@@ -33,8 +33,9 @@ class Figures:
 
     ``compliance`` is 1 for a service whose latest evidence makes it compliant, else 0. The two ratios lie
     between 0 and 1, and are NaN while there is nothing to take a ratio of. ``last_failed`` is 1 for a service
-    whose latest finished promotion did not succeed, ``revoked`` for one whose compliant digest no longer passes. ``last_entry`` is in seconds since 1970, NaN without
-    entries. ``reason`` says in one sentence what is wrong, empty when nothing is.
+    whose latest finished promotion did not succeed, ``revoked`` for one whose compliant digest no longer passes.
+    ``last_entry`` is in seconds since 1970, NaN without entries. ``reason`` says in one sentence what is
+    wrong, empty when nothing is.
     """
 
     ledger_state: str

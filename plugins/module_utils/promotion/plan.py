@@ -15,6 +15,7 @@ import json
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 from ..errors import GoldenGooseError
@@ -45,12 +46,12 @@ class Plan:
 
     content: Mapping[str, Any]
 
-    @property
+    @cached_property
     def bytes(self) -> bytes:
         """The RFC 8785 form of the content."""
         return canonical.encode(dict(self.content))
 
-    @property
+    @cached_property
     def sha256(self) -> str:
         """The hash that approvals and entries name."""
         return hashlib.sha256(self.bytes).hexdigest()
@@ -60,12 +61,12 @@ class Plan:
         """The id of the entry ``planned``, the same for the same plan."""
         return str(uuid.uuid5(_NAMESPACE, self.sha256))
 
-    @property
+    @cached_property
     def waves(self) -> list[list[str]]:
         """The services in the order in which they are promoted."""
         return [list(wave) for wave in self.content["waves"]]
 
-    @property
+    @cached_property
     def services(self) -> list[str]:
         """The members, in order."""
         return [name for wave in self.waves for name in wave]

@@ -25,6 +25,7 @@ def _service(state: ServiceState) -> dict[str, Any]:
         "compliant": compliant.digest if compliant else None,
         "hash_chain_id": compliant.completed.hash if compliant and compliant.completed else None,
         "history": [promotion.digest for promotion in state.history],
+        "revoked": compliant.revoked.data["reason"] if compliant and compliant.revoked else None,
         "open": state.open.id if state.open else None,
         "promotions": [_promotion(promotion) for promotion in state.promotions.values()],
     }
@@ -35,6 +36,7 @@ def _promotion(promotion: Promotion) -> dict[str, Any]:
         "id": promotion.id,
         "digest": promotion.digest,
         "phase": promotion.phase,
+        "plan": promotion.plan,
         "requested_at": promotion.requested.timestamp,
         "requested_by": promotion.requested.data.get("requested_by"),
         "verdicts": {gate: entry.data["verdict"] for gate, entry in promotion.verdicts.items()},
