@@ -64,7 +64,7 @@ services:
       description: Id of the promotion that is not finished, if there is one.
       type: str
     promotions:
-      description: All promotions, oldest first, each with id, digest, phase, plan, requested_at, requested_by, verdicts.
+      description: All promotions, oldest first, with id, digest, phase, plan, requested_at, requested_by and verdicts.
       type: list
       elements: dict
 """
