@@ -17,8 +17,8 @@ from .errors import EntryRefused
 
 FORMAT = "golden-goose-ledger/1"
 TYPES = ("promotion", "validation")
-# Larger things are objects; a reader never needs more memory than this for a line.
-MAX_LINE_BYTES = 1 << 20
+# What fits into an entry bundle of C2SP tlog-tiles, which states lengths in two bytes. Larger things are objects.
+MAX_LINE_BYTES = 65_535
 
 _FIELDS = frozenset({"data", "hash", "id", "metadata", "previous_hash", "sequence", "timestamp", "type"})
 _HASH = re.compile(r"[0-9a-f]{64}")

@@ -21,19 +21,20 @@ _POLL_SECONDS = 0.005
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[int]:
-    """Open ``entries.jsonl`` for an append; the caller holds the ledger's lock.
+def opened(path: Path, write: bool = True) -> Iterator[int]:
+    """Open ``entries.jsonl``, for an append unless ``write`` is false; who appends holds the ledger's lock.
 
     :raises LedgerError: it cannot be opened.
     """
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        descriptor = os.open(path, (os.O_RDWR if write else os.O_RDONLY) | os.O_CLOEXEC)
     except FileNotFoundError as error:
         raise LedgerBroken(
             f"{path} is missing although the ledger exists; restore the ledger from its backup.", sequence=None
         ) from error
     except OSError as error:
-        raise LedgerError(f"Cannot open {path} for writing: {error.strerror or error}.") from error
+        purpose = "writing" if write else "reading"
+        raise LedgerError(f"Cannot open {path} for {purpose}: {error.strerror or error}.") from error
     try:
         yield descriptor
     finally:

@@ -6,21 +6,23 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from . import entry, store
+from .checkpoint import Key
 from .entry import BadLine, Entry
 from .errors import LedgerBroken, LedgerError, LedgerMissing
 from .ledger import Head, read_origin
 from .objects import Objects, references
+from .treecheck import TreeCheck
 
 # A ledger that is garbage from end to end needs no report of a million lines.
 MAX_PROBLEMS = 100
 # What can be mended from the backup without doubting any entry.
-_INCOMPLETE = frozenset({"torn_tail", "object_missing", "object_altered"})
+_INCOMPLETE = frozenset({"torn_tail", "object_missing", "object_altered", "tile", "unsigned"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,8 @@ class Problem:
 
     ``sequence`` is the entry concerned (None: the ledger as a whole). ``kind`` is one of ``line``, ``hash``,
     ``link``, ``missing``, ``order``, ``duplicate_id``, ``timestamp``, ``origin``, ``ledger``, ``absent``,
-    ``torn_tail``, ``object_missing``, ``object_altered``; compared with a copy also ``cut`` and ``rewritten``.
+    ``torn_tail``, ``object_missing``, ``object_altered``; compared with a copy or with checkpoints also ``cut`` and
+    ``rewritten``; of the tree ``checkpoint``, ``tile`` and ``unsigned``.
     """
 
     sequence: int | None
@@ -47,7 +50,8 @@ class Report:
     ``state`` is ``intact``, ``broken`` (an entry cannot be believed), ``incomplete`` (entries hold, but an
     object is missing or altered, or the last line is unfinished) or ``nothing_to_verify`` (no entry at all,
     which proves nothing). ``size`` is the number of entries, ``head`` the last hash, ``bytes`` the length of
-    the whole lines. At most ``MAX_PROBLEMS`` problems are kept; ``problem_count`` counts them all.
+    the whole lines, ``signed`` how many entries the latest checkpoint has (0 without one). At most
+    ``MAX_PROBLEMS`` problems are kept; ``problem_count`` counts them all.
     """
 
     state: str = "nothing_to_verify"
@@ -56,12 +60,18 @@ class Report:
     head: str | None = None
     bytes: int = 0
     objects: int = 0
+    signed: int = 0
     problem_count: int = 0
     problems: list[Problem] = field(default_factory=list)
 
     @property
     def intact(self) -> bool:
         return self.state == "intact"
+
+    @property
+    def unanchored(self) -> int:
+        """How many entries are durable but in no checkpoint yet."""
+        return max(0, self.size - self.signed)
 
     def add(self, sequence: int | None, kind: str, message: str) -> None:
         self.problem_count += 1
@@ -90,15 +100,21 @@ class Report:
             "size": self.size,
             "head": self.head,
             "objects": self.objects,
+            "signed": self.signed,
+            "unanchored": self.unanchored,
             "problem_count": self.problem_count,
             "problems": [problem.as_dict() for problem in self.problems],
         }
 
 
-def verify(path: Path | str, origin: str | None = None) -> Report:
-    """Check every line, link and object of the ledger in the folder ``path``; nothing is written.
+def verify(
+    path: Path | str, origin: str | None = None, keys: Sequence[Key] | None = None, signatures: bool = True
+) -> Report:
+    """Check every line, link, object, tile and checkpoint of the ledger in the folder ``path``; nothing is written.
 
     :param origin: when given, the ledger must be of it.
+    :param keys: the keys that may sign it; by default those that the ledger itself names.
+    :param signatures: false where the library for signatures is missing: checkpoints are then only compared.
     :raises GoldenGooseError: the folder may not be read, which says nothing about the evidence.
     """
     folder = Path(path)
@@ -116,14 +132,15 @@ def verify(path: Path | str, origin: str | None = None) -> Report:
         return report
     if origin is not None and origin != report.origin:
         report.add(None, "origin", f"it is of the origin '{report.origin}', not '{origin}'")
-    _Check(folder, report).run()
+    _Check(folder, report, TreeCheck(folder, report.origin, keys, signatures, report.add)).run()
     return report
 
 
 class _Check:
     """One pass over the lines."""
 
-    def __init__(self, folder: Path, report: Report) -> None:
+    def __init__(self, folder: Path, report: Report, tree: TreeCheck) -> None:
+        self.tree = tree
         self.entries_path = folder / "entries.jsonl"
         self.lock_path = folder / "lock"
         self.report = report
@@ -140,11 +157,15 @@ class _Check:
         try:
             for number, line in enumerate(self._lines()):
                 self._line(number, line)
+                # After the chain: of one cause the plainer finding comes first.
+                self.tree.line(line)
         except PermissionError as error:
             raise LedgerError(f"{self.entries_path} may not be read; verify as a user who may.") from error
         except OSError as error:
             self.report.add(None, "ledger", f"{self.entries_path} cannot be read: {error.strerror or error}")
             return
+        self.tree.finish()
+        self.report.signed = self.tree.latest.size if self.tree.latest else 0
         self.report.size, self.report.head = self.head.size, self.head.hash
         if self.head.size and self.report.state == "nothing_to_verify":
             self.report.state = "intact"
