@@ -59,7 +59,7 @@ def read(path: Path) -> Figures:
     """Verify the ledger in the folder ``path`` and return its figures; whatever is wrong becomes a figure."""
     try:
         report = verify(path)
-        entries = Ledger.open(path).entries(strict=False) if report.size else iter(())
+        entries = Ledger.open(path, edge=False).entries(strict=False) if report.size else iter(())
         # An entry that was appended since the verification belongs to the next reading.
         return compute(report, islice(entries, report.size))
     except (GoldenGooseError, OSError) as error:

@@ -91,12 +91,12 @@ class Checkpoint:
         return f"{self.origin}\n{self.size}\n{base64.b64encode(self.root).decode()}\n"
 
     def signed(self, key: Key, signature: bytes) -> Checkpoint:
-        """Return it with the ``signature`` (64 bytes) that ``key`` made over :meth:`body`.
+        """Return it with the ``signature`` (64 bytes) that ``key`` made over :meth:`body`; ``key`` vouches for it.
 
         :raises BadCheckpoint: the signature is not that.
         """
         line = f"{_MARK}{key.name} {base64.b64encode(key.id + signature).decode()}\n"
-        return parse(f"{self.body()}\n{line}", (key,))
+        return parse((self.note or f"{self.body()}\n") + line, (key,))
 
 
 def usable_name(name: str) -> bool:

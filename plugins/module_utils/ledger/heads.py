@@ -93,10 +93,14 @@ def notes(folder: Path) -> list[tuple[Path, str]]:
 
 def publish(folder: Path, head: Checkpoint) -> None:
     """Make ``head`` the latest checkpoint; its tiles are on disk already."""
-    data = head.note.encode()
+    keep(folder, head)
+    write_atomic(folder / LATEST, head.note.encode(), _FILE_MODE)
+
+
+def keep(folder: Path, head: Checkpoint) -> bool:
+    """Keep ``head`` among all checkpoints; return whether it is new there."""
     make_dirs(folder / _ALL, 0o750)
-    write_atomic(folder / _ALL / str(head.size), data, _FILE_MODE)
-    write_atomic(folder / LATEST, data, _FILE_MODE)
+    return write_atomic(folder / _ALL / str(head.size), head.note.encode(), _FILE_MODE)
 
 
 def stage(folder: Path, head: Checkpoint) -> None:

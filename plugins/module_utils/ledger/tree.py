@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from . import checkpoint, entry, heads, merkle, store, tiles
-from .checkpoint import BadCheckpoint, Checkpoint
+from .checkpoint import BadCheckpoint, Checkpoint, Key
 from .entry import BadLine
 from .errors import LedgerBroken
 
@@ -61,10 +61,27 @@ def edge(folder: Path, origin: str, head: Checkpoint | None) -> Grown:
     return Grown(tree, offset, last.hash)
 
 
-def grow(folder: Path, grown: Grown, size: int | None = None) -> None:
+def check_edge(folder: Path, origin: str) -> None:
+    """Check that the entries reach the latest checkpoint, and its last entry is the one that was signed.
+
+    Missing or damaged tiles say nothing about the entries; a full verification reports them.
+
+    :raises LedgerBroken: they do not.
+    """
+    try:
+        edge(folder, origin, heads.latest_claimed(folder))
+    except EdgeBroken as error:
+        if error.kind != "tile":
+            raise
+    except BadCheckpoint as error:
+        raise LedgerBroken(f"The checkpoint of {folder} does not hold: {error}", sequence=None) from error
+
+
+def grow(folder: Path, grown: Grown, size: int | None = None, write: bool = True) -> None:
     """Add the entries after ``grown`` to it, all that are whole or up to ``size`` of them, and follow the chain.
 
-    Tiles that become full are written: they are the same whoever makes them, and nothing refers to them yet.
+    Tiles that become full are written unless ``write`` is false: they are the same whoever makes them, and nothing
+    refers to them yet.
 
     :raises LedgerBroken: an entry does not hold, or there are fewer than ``size``.
     """
@@ -85,7 +102,8 @@ def grow(folder: Path, grown: Grown, size: int | None = None) -> None:
         grown.tree.add(line)
         grown.offset += len(line) + 1
         grown.hash = found.hash
-        if full := grown.tree.take():
+        full = grown.tree.take()
+        if full and write:
             tiles.write(folder / TILES, full)
     if size is not None and grown.tree.size < size:
         raise EdgeBroken("cut", _cut(folder, grown.tree.size, size), grown.tree.size)
@@ -103,34 +121,25 @@ def apply(folder: Path, grown: Grown, head: Checkpoint) -> None:
     tiles.drop_partial(folder / TILES, _full_below(folder, head.size))
 
 
-def root_at(folder: Path, origin: str, size: int) -> bytes:
-    """Return the root of the first ``size`` entries, from the lines alone.
-
-    :raises LedgerBroken: one does not hold, or there are fewer.
-    """
-    grown = edge(folder, origin, None)
-    grow(folder, grown, size)
-    return grown.tree.root()
-
-
-def first_difference(folder: Path, head: Checkpoint) -> int:
+def first_difference(folder: Path, head: Checkpoint, keys: Iterable[Key], known: Mapping[int, bytes]) -> int:
     """Return the first entry that is not what ``head`` was signed over.
 
-    Exact while the tiles are those of ``head``; otherwise the size of the last older checkpoint that holds, which
-    is as far as anything can be proven.
+    Exact while the tiles are those of ``head``; otherwise the size of the last older head that holds, which is as far
+    as anything can be proven.
+
+    :param keys: keys whose signature is believed on the checkpoints that are here.
+    :param known: size → root of older heads that are kept elsewhere.
     """
     stored = tiles.Tiles(folder / TILES, head.size)
     sound = _sound(stored, head)
-    older = _older_roots(folder, head.size)
+    older = {**_older_roots(folder, keys), **known}
     proven, tree = 0, tiles.Growing()
     path = folder / "entries.jsonl"
     for line in _lines(path, 0, store.settled_size(folder / "lock", path)):
-        if tree.size >= head.size:
+        if tree.size >= head.size or len(line) > entry.MAX_LINE_BYTES:
             break
         if sound and merkle.leaf_hash(line) != stored.read(0, tree.size):
             return tree.size
-        if len(line) > entry.MAX_LINE_BYTES:
-            break
         tree.add(line)
         tree.take()
         if older.get(tree.size) == tree.root():
@@ -138,16 +147,15 @@ def first_difference(folder: Path, head: Checkpoint) -> int:
     return tree.size if sound else proven
 
 
-def _older_roots(folder: Path, size: int) -> dict[int, bytes]:
+def _older_roots(folder: Path, keys: Iterable[Key]) -> dict[int, bytes]:
     found: dict[int, bytes] = {}
-    known = heads.keys(folder)
+    known = tuple(keys)
     for _path, text in heads.notes(folder):
         try:
             older = checkpoint.parse(text, known)
         except BadCheckpoint:
             continue
-        if older.size < size:
-            found[older.size] = older.root
+        found[older.size] = older.root
     return found
 
 

@@ -42,6 +42,7 @@ class TreeCheck:
         self._differing: int | None = None
         self._done = False
         self._names_key = False
+        self._noted = False
         self._present = dict(tiles.found(self._root)) if self._root.is_dir() else {}
         self._of: dict[tuple[int | None, int], list[Tile]] = {}
         for tile in self._present.values():
@@ -57,6 +58,7 @@ class TreeCheck:
         except BadCheckpoint as error:
             self._add(None, "checkpoint", str(error).rstrip("."))
             return
+        self._noted = bool(notes)
         for path, text in notes:
             try:
                 found = checkpoint.parse(text, known) if signatures else checkpoint.unverified(text)
@@ -98,7 +100,7 @@ class TreeCheck:
                 largest = max(self._signed)
                 have = self._tree.size
                 self._add(have, "cut", f"entries {have} to {largest - 1} were signed and are gone")
-        if self.latest is None and self._names_key and not self._signed:
+        if self._names_key and not self._noted:
             self._add(None, "unsigned", "its entries name the key that signs it, but there is no checkpoint")
         self._tiles_left()
 
@@ -128,6 +130,11 @@ class TreeCheck:
             wanted = _first(data, stored)
             try:
                 found = (self._root / stored.path()).read_bytes()
+            except FileNotFoundError:
+                # A full tile has taken its place since the folder was listed; that it has is checked at the end.
+                self._checked.discard(stored)
+                self._present.pop(stored.path(), None)
+                continue
             except OSError as error:
                 self._add(None, "tile", f"{self._root / stored.path()} cannot be read: {error.strerror or error}")
                 continue
