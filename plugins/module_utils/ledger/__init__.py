@@ -8,6 +8,7 @@ The format is described in docs/ledger-format.md, precisely enough to check a le
 
 from __future__ import annotations
 
+from . import heads
 from .anchor import Anchored, HeadMoved, Heads, anchor
 from .backup import BackupReport, backup, compare
 from .checkpoint import BadCheckpoint, Checkpoint, Key
@@ -44,5 +45,6 @@ __all__ = [
     "backup",
     "compare",
     "genesis_hash",
+    "heads",
     "verify",
 ]

@@ -66,17 +66,17 @@ def covering(folder: Path, sequence: int, known: Iterable[Key]) -> Checkpoint | 
 
     :raises BadCheckpoint: it is not signed by a known key.
     """
-    for size in sizes(folder):
-        if size > sequence:
-            text = _text(folder / _ALL / str(size))
-            return None if text is None else checkpoint.parse(text, known)
-    return latest_if(folder, sequence, known)
+    first = next((size for size in sizes(folder) if size > sequence), None)
+    return None if first is None else of_size(folder, first, known)
 
 
-def latest_if(folder: Path, sequence: int, known: Iterable[Key]) -> Checkpoint | None:
-    """Return the latest checkpoint if it has the entry ``sequence``."""
-    found = latest(folder, known)
-    return found if found is not None and found.size > sequence else None
+def of_size(folder: Path, size: int, known: Iterable[Key]) -> Checkpoint | None:
+    """Return the checkpoint of just ``size`` entries, or None.
+
+    :raises BadCheckpoint: it is not signed by a known key.
+    """
+    text = _text(folder / _ALL / str(size))
+    return None if text is None else checkpoint.parse(text, known)
 
 
 def sizes(folder: Path) -> list[int]:

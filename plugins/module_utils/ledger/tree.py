@@ -16,7 +16,7 @@ from pathlib import Path
 
 from . import checkpoint, entry, heads, merkle, store, tiles
 from .checkpoint import BadCheckpoint, Checkpoint, Key
-from .entry import BadLine
+from .entry import BadLine, Entry
 from .errors import LedgerBroken
 
 TILES = "tile"
@@ -52,7 +52,12 @@ def edge(folder: Path, origin: str, head: Checkpoint | None) -> Grown:
     if head is None or head.size == 0:
         return Grown(tiles.Growing(), 0, entry.genesis_hash(origin))
     path = folder / "entries.jsonl"
-    line, offset = _line(path, head)
+    try:
+        line, offset = _line(path, head.size - 1)
+    except _Absent as error:
+        if error.have is None:
+            raise _rewritten(head, str(error)) from error
+        raise EdgeBroken("cut", _cut(folder, error.have, head.size), error.have) from error
     tree = _stored(folder, head, line)
     try:
         last = entry.parse(line)
@@ -159,6 +164,25 @@ def _older_roots(folder: Path, keys: Iterable[Key]) -> dict[int, bytes]:
     return found
 
 
+def line_of(folder: Path, sequence: int) -> Entry:
+    """Return the entry ``sequence``, found by halving the file.
+
+    :raises LedgerBroken: it is not there or not sound.
+    """
+    try:
+        return entry.parse(_line(folder / "entries.jsonl", sequence)[0])
+    except (BadLine, _Absent) as error:
+        raise LedgerBroken(f"Entry {sequence} of {folder} cannot be read: {error}.", sequence=sequence) from error
+
+
+class _Absent(Exception):
+    """The line is not where it belongs; ``have`` is how many entries there are, None when they are not in order."""
+
+    def __init__(self, message: str, have: int | None) -> None:
+        super().__init__(message)
+        self.have = have
+
+
 def _sound(stored: tiles.Tiles, head: Checkpoint) -> bool:
     try:
         return merkle.root_hash(head.size, stored.read) == head.root
@@ -189,9 +213,8 @@ def _stored(folder: Path, head: Checkpoint, line: bytes) -> tiles.Growing:
     return tree
 
 
-def _line(path: Path, head: Checkpoint) -> tuple[bytes, int]:
-    """Return the last entry of ``head`` and the offset after it, found by halving the file."""
-    wanted = head.size - 1
+def _line(path: Path, wanted: int) -> tuple[bytes, int]:
+    """Return the entry ``wanted`` and the offset after it, found by halving the file."""
     with store.opened(path, write=False) as descriptor:
         low, high = 0, store.whole_size(descriptor)
         end = high
@@ -199,7 +222,7 @@ def _line(path: Path, head: Checkpoint) -> tuple[bytes, int]:
             start, line = _line_around(descriptor, (low + high) // 2, end)
             found = _END.search(line)
             if found is None:
-                raise _rewritten(head, "a line is no entry")
+                raise _Absent("a line is no entry", None)
             number = int(found[1])
             if number == wanted:
                 return line, start + len(line) + 1
@@ -208,11 +231,10 @@ def _line(path: Path, head: Checkpoint) -> tuple[bytes, int]:
             else:
                 high = start
         if low < end:
-            raise _rewritten(head, "entries are not in order")
+            raise _Absent("entries are not in order", None)
         last = store.last_line(descriptor, end)
     found = _END.search(last) if last else None
-    have = int(found[1]) + 1 if found else 0
-    raise EdgeBroken("cut", _cut(path.parent, have, head.size), have)
+    raise _Absent("there are fewer entries", int(found[1]) + 1 if found else 0)
 
 
 def _line_around(descriptor: int, middle: int, end: int) -> tuple[int, bytes]:
