@@ -85,8 +85,9 @@ def run(ledger: Ledger, name: str = "evidence_checkpoint", **options: Any) -> di
         text=True,
         check=False,
     )
-    assert "{" in done.stdout, done.stdout + done.stderr
-    answer: dict[str, Any] = json.loads(done.stdout[done.stdout.index("{") :])
+    _status, separator, text = done.stdout.partition(" => ")
+    assert separator, done.stdout + done.stderr
+    answer: dict[str, Any] = json.loads(text)
     return answer
 
 
