@@ -193,7 +193,11 @@ class Growing:
         if len(self._lines) == WIDTH:
             self._full.append((Tile(None, self.size // WIDTH, WIDTH), bundle(self._lines)))
             self._lines = []
-        carried, level, rest = leaf_hash(line), 0, self.size
+        self.add_leaf(leaf_hash(line))
+
+    def add_leaf(self, leaf: bytes) -> None:
+        """Add an entry by the hash of its leaf: there will be no bundle of it."""
+        carried, level, rest = leaf, 0, self.size
         self._push(0, carried)
         while rest & 1:
             carried = node_hash(self._subtrees.pop(), carried)

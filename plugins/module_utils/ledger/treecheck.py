@@ -1,11 +1,14 @@
 # Copyright: Contributors to Golden Goose
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
-"""The part of a verification that is about the tree: given every line once, compare tiles and checkpoints with it."""
+"""The part of a verification that is about the tree: compare tiles and checkpoints with the leaves of all lines.
+
+The leaves are hashed from the bytes that the chain was followed over.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from . import checkpoint, heads, tiles
@@ -41,7 +44,6 @@ class TreeCheck:
         self._proven = 0
         self._differing: int | None = None
         self._done = False
-        self._names_key = False
         self._noted = False
         self._present = dict(tiles.found(self._root)) if self._root.is_dir() else {}
         self._of: dict[tuple[int | None, int], list[Tile]] = {}
@@ -74,13 +76,11 @@ class TreeCheck:
         if self._signed and self.latest is None and not (folder / heads.LATEST).exists():
             self._add(None, "checkpoint", f"{folder / heads.LATEST} is missing; evidence_checkpoint makes it again")
 
-    def line(self, line: bytes) -> None:
-        """Take the next line, without its feed, in the order of the file."""
-        if self._done or len(line) > MAX_LINE_BYTES:
-            self._done = True
+    def leaf(self, leaf: bytes) -> None:
+        """Take the leaf hash of the next line, in the order of the file."""
+        if self._done:
             return
-        self._tree.add(line)
-        self._names_key = self._names_key or b'"event":"signing_key"' in line
+        self._tree.add_leaf(leaf)
         for tile, data in self._tree.take():
             self._tile(tile, data)
         size = self._tree.size
@@ -92,17 +92,32 @@ class TreeCheck:
             self._edge()
             self._rewritten(size)
 
-    def finish(self) -> None:
-        """All lines were given: report what is missing."""
+    def finish(self, lines: Iterable[bytes]) -> None:
+        """All leaves were given: report what is missing, and compare the bundles with ``lines`` (without feeds)."""
+        if not self._noted and not self._present:
+            if any(b'"event":"signing_key"' in line for line in lines):
+                self._add(None, "unsigned", "its entries name the key that signs it, but there is no checkpoint")
+            return
         if not self._done:
             self._edge()
             if self._signed:
                 largest = max(self._signed)
                 have = self._tree.size
                 self._add(have, "cut", f"entries {have} to {largest - 1} were signed and are gone")
-        if self._names_key and not self._noted:
-            self._add(None, "unsigned", "its entries name the key that signs it, but there is no checkpoint")
+            self._bundles(lines)
         self._tiles_left()
+
+    def _bundles(self, lines: Iterable[bytes]) -> None:
+        index, some = 0, []
+        for line in lines:
+            if len(line) > MAX_LINE_BYTES:
+                return
+            some.append(line)
+            if len(some) == tiles.WIDTH:
+                self._tile(Tile(None, index, tiles.WIDTH), tiles.bundle(some))
+                index, some = index + 1, []
+        if some:
+            self._tile(Tile(None, index, len(some)), tiles.bundle(some))
 
     def _rewritten(self, size: int) -> None:
         self._done = True

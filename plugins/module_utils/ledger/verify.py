@@ -16,6 +16,7 @@ from .checkpoint import Key
 from .entry import BadLine, Entry
 from .errors import LedgerBroken, LedgerError, LedgerMissing
 from .ledger import Head, read_origin
+from .merkle import leaf_hash
 from .objects import Objects, references
 from .treecheck import TreeCheck
 
@@ -158,13 +159,14 @@ class _Check:
             for number, line in enumerate(self._lines()):
                 self._line(number, line)
                 # After the chain: of one cause the plainer finding comes first.
-                self.tree.line(line)
+                self.tree.leaf(leaf_hash(line))
         except PermissionError as error:
             raise LedgerError(f"{self.entries_path} may not be read; verify as a user who may.") from error
         except OSError as error:
             self.report.add(None, "ledger", f"{self.entries_path} cannot be read: {error.strerror or error}")
             return
-        self.tree.finish()
+        size = store.settled_size(self.lock_path, self.entries_path)
+        self.tree.finish(line[:-1] for line in store.lines(self.entries_path, size) if line.endswith(b"\n"))
         self.report.signed = self.tree.latest.size if self.tree.latest else 0
         self.report.size, self.report.head = self.head.size, self.head.hash
         if self.head.size and self.report.state == "nothing_to_verify":
