@@ -102,9 +102,22 @@ def seal(
     :raises EntryRefused: a field has a form that a reader would refuse.
     """
     try:
-        line = write(sequence, id, timestamp, type, canonical.encode(data), canonical.encode(metadata), previous_hash)
+        encoded, about = canonical.encode(dict(data)), canonical.encode(dict(metadata))
+    except canonical.NotCanonical as error:
+        raise EntryRefused(f"The entry is refused: {error}.") from error
+    return seal_encoded(sequence, id, timestamp, type, encoded, about, previous_hash)
+
+
+def seal_encoded(
+    sequence: int, id: str, timestamp: str, type: str, data: bytes, metadata: bytes, previous_hash: str
+) -> Entry:
+    """Return what :func:`seal` does, for ``data`` and ``metadata`` that are in canonical form already.
+
+    :raises EntryRefused: a field has a form that a reader would refuse.
+    """
+    try:
         # Reading back what is about to be written keeps writer and reader from ever disagreeing.
-        return parse(line)
+        return parse(write(sequence, id, timestamp, type, data, metadata, previous_hash))
     except (canonical.NotCanonical, BadLine) as error:
         raise EntryRefused(f"The entry is refused: {error}.") from error
 
@@ -115,11 +128,8 @@ def write(sequence: int, id: str, timestamp: str, type: str, data: bytes, metada
     The members stand in the order of RFC 8785, so the parts make a canonical whole.
     """
     before = b'{"data":' + data
-    after = (
-        f',"id":{_quoted(id)},"metadata":'.encode()
-        + metadata
-        + f',"previous_hash":"{previous_hash}","sequence":{sequence},"timestamp":"{timestamp}","type":{_quoted(type)}}}'.encode()
-    )
+    link = f'"previous_hash":"{previous_hash}","sequence":{sequence},"timestamp":"{timestamp}"'
+    after = f',"id":{_quoted(id)},"metadata":'.encode() + metadata + f',{link},"type":{_quoted(type)}}}'.encode()
     digest = hashlib.sha256(before + after).hexdigest().encode()
     return before + b',"hash":"' + digest + b'"' + after
 

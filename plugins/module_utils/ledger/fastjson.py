@@ -34,9 +34,9 @@ def plain(value: Any, depth: int) -> bool:
     if kind is str or value is None or kind is bool:
         return True
     if kind is int:
-        return -MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER
+        return bool(-MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER)
     if kind is float:
-        return _SMALLEST <= abs(value) < _LARGEST and not value.is_integer()
+        return bool(_SMALLEST <= abs(value) < _LARGEST and not value.is_integer())
     if kind is dict:
         if depth <= 0:
             return False
@@ -55,7 +55,8 @@ def _with_orjson() -> tuple[Callable[[Any], bytes], Callable[[bytes], Any]]:
     options = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER
 
     def write(value: Any) -> bytes:
-        return orjson.dumps(value, option=options)
+        encoded: bytes = orjson.dumps(value, option=options)
+        return encoded
 
     return write, orjson.loads
 

@@ -15,25 +15,27 @@ from pathlib import Path
 from .entry import MAX_LINE_BYTES
 from .errors import LedgerBroken, LedgerError
 
-_CHUNK = 1 << 16
+_CHUNK = 1 << 12
+_BLOCK = 1 << 20
 _READER_WAIT_SECONDS = 5.0
 _POLL_SECONDS = 0.005
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[int]:
-    """Open ``entries.jsonl`` for an append; the caller holds the ledger's lock.
+def opened(path: Path, write: bool = True) -> Iterator[int]:
+    """Open ``entries.jsonl``, for an append unless ``write`` is false; who appends holds the ledger's lock.
 
     :raises LedgerError: it cannot be opened.
     """
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        descriptor = os.open(path, (os.O_RDWR if write else os.O_RDONLY) | os.O_CLOEXEC)
     except FileNotFoundError as error:
         raise LedgerBroken(
             f"{path} is missing although the ledger exists; restore the ledger from its backup.", sequence=None
         ) from error
     except OSError as error:
-        raise LedgerError(f"Cannot open {path} for writing: {error.strerror or error}.") from error
+        purpose = "writing" if write else "reading"
+        raise LedgerError(f"Cannot open {path} for {purpose}: {error.strerror or error}.") from error
     try:
         yield descriptor
     finally:
@@ -55,25 +57,29 @@ def last_line(descriptor: int, size: int) -> bytes | None:
 
 
 def _after_last_feed(descriptor: int, end: int) -> int:
+    chunk = _CHUNK
     while end > 0:
-        start = max(0, end - _CHUNK)
+        start = max(0, end - chunk)
         found = os.pread(descriptor, end - start, start).rfind(b"\n")
         if found >= 0:
             return start + found + 1
-        end = start
+        end, chunk = start, min(2 * chunk, _BLOCK)
     return 0
 
 
 def write_line(descriptor: int, line: bytes, size: int, path: Path) -> int:
     """Write ``line`` and its feed at offset ``size``, make it durable, return the new size.
 
+    Lines that are joined by feeds are one group: one fsync for all, and all are taken back when it fails.
+
     :raises LedgerError: it could not be made durable; the file is again ``size`` bytes long.
     """
     record = line + b"\n"
     try:
         written = 0
+        rest = memoryview(record)
         while written < len(record):
-            written += os.pwrite(descriptor, record[written:], size + written)
+            written += os.pwrite(descriptor, rest[written:], size + written)
         os.fsync(descriptor)
     except OSError as error:
         undone = _cut_back(descriptor, size)
@@ -138,3 +144,42 @@ def lines(path: Path, size: int) -> Iterator[bytes]:
                 return
             left -= len(line)
             yield line
+
+
+def lines_from(descriptor: int, offset: int, size: int) -> Iterator[tuple[int, bytes]]:
+    """Yield (offset, line with its feed) of the whole lines between ``offset``, where one begins, and ``size``.
+
+    Memory is bounded as in :func:`lines`.
+
+    :raises OSError: the file cannot be read.
+    """
+    rest = b""
+    while offset + len(rest) < size:
+        block = os.pread(descriptor, min(_BLOCK, size - offset - len(rest)), offset + len(rest))
+        if not block:
+            return
+        rest += block
+        start = 0
+        while (end := rest.find(b"\n", start) + 1) > 0:
+            yield offset + start, rest[start:end]
+            start = end
+        offset, rest = offset + start, rest[start:]
+        while len(rest) > MAX_LINE_BYTES + 1:
+            yield offset, rest[: MAX_LINE_BYTES + 1]
+            offset, rest = offset + MAX_LINE_BYTES + 1, rest[MAX_LINE_BYTES + 1 :]
+
+
+def line_at(descriptor: int, offset: int) -> bytes:
+    """Return the line that begins at ``offset``, without its feed; no more of it than an entry may have and one byte.
+
+    :raises OSError: the file cannot be read.
+    """
+    block = os.pread(descriptor, _CHUNK, offset)
+    if b"\n" not in block:
+        block = os.pread(descriptor, MAX_LINE_BYTES + 2, offset)
+    return block.partition(b"\n")[0]
+
+
+def count_lines(descriptor: int, end: int) -> int:
+    """Return how many lines end within the first ``end`` bytes."""
+    return sum(os.pread(descriptor, min(_BLOCK, end - offset), offset).count(b"\n") for offset in range(0, end, _BLOCK))
