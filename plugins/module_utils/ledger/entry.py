@@ -182,8 +182,13 @@ def _check_fields(value: dict[str, Any]) -> None:
         if not isinstance(value[key], dict):
             raise BadLine("line", f"{key} is not an object")
     event = value["data"].get("event")
-    if not isinstance(event, str) or not _EVENT.fullmatch(event):
+    if not isinstance(event, str) or not is_event(event):
         raise BadLine("line", "data.event is not a lower-case name")
+
+
+def is_event(name: str) -> bool:
+    """Whether ``name`` can be ``data.event``."""
+    return _EVENT.fullmatch(name) is not None
 
 
 def _is_uuid(value: Any) -> bool:

@@ -43,7 +43,11 @@ def plain(value: Any, depth: int) -> bool:
         for key, item in value.items():
             if type(key) is not str or not (key.isascii() or max(key) <= "\uffff"):
                 return False
-            if type(item) is not str and not plain(item, depth - 1):
+            kind = type(item)
+            if kind is float:
+                if not _SMALLEST <= abs(item) < _LARGEST or item.is_integer():
+                    return False
+            elif kind is not str and not plain(item, depth - 1):
                 return False
         return True
     if kind is list or kind is tuple:
@@ -78,3 +82,5 @@ def _with_json() -> tuple[Callable[[Any], bytes], Callable[[bytes], Any]]:
 # ``write`` gives the canonical bytes of what is plain; ``read`` parses leniently: only writing the value again and
 # comparing the bytes tells whether they were canonical. Both raise ValueError, TypeError or RecursionError.
 write, read = _with_orjson() if orjson is not None else _with_json()
+# Values of these types are plain whatever they are; orjson itself refuses integers that are not.
+SAME = frozenset({str, bool, type(None)} | ({int} if orjson is not None else set()))

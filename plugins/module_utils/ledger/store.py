@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ from .errors import LedgerBroken, LedgerError
 
 _CHUNK = 1 << 12
 _BLOCK = 1 << 20
+# The end of every line: canonical JSON sorts the members, so nothing within data can stand there.
+_SEQUENCE = re.compile(rb'"sequence":([0-9]{1,16}),"timestamp":"[^"]{24}","type":"[a-z]+"}$')
 _READER_WAIT_SECONDS = 5.0
 _POLL_SECONDS = 0.005
 
@@ -45,18 +48,19 @@ def opened(path: Path, write: bool = True) -> Iterator[int]:
 def whole_size(descriptor: int) -> int:
     """Return the size in bytes up to and including the last line feed: what was ever acknowledged is in it."""
     end = os.fstat(descriptor).st_size
-    return _after_last_feed(descriptor, end)
+    return after_last_feed(descriptor, end)
 
 
 def last_line(descriptor: int, size: int) -> bytes | None:
     """Return the last whole line within the first ``size`` bytes (which end with a feed), or None."""
     if size == 0:
         return None
-    start = _after_last_feed(descriptor, size - 1)
+    start = after_last_feed(descriptor, size - 1)
     return os.pread(descriptor, size - 1 - start, start)
 
 
-def _after_last_feed(descriptor: int, end: int) -> int:
+def after_last_feed(descriptor: int, end: int) -> int:
+    """Return the offset after the last line feed among the first ``end`` bytes; 0 when there is none."""
     chunk = _CHUNK
     while end > 0:
         start = max(0, end - chunk)
@@ -65,6 +69,22 @@ def _after_last_feed(descriptor: int, end: int) -> int:
             return start + found + 1
         end, chunk = start, min(2 * chunk, _BLOCK)
     return 0
+
+
+def after_feed(descriptor: int, start: int, end: int) -> int:
+    """Return the offset after the first line feed at or after ``start - 1``, or ``end`` when there is none.
+
+    :raises OSError: the file cannot be read.
+    """
+    offset = start - 1
+    while offset < end:
+        block = os.pread(descriptor, min(_BLOCK if offset >= start else _CHUNK, end - offset), offset)
+        if (found := block.find(b"\n")) >= 0:
+            return offset + found + 1
+        if not block:
+            return end
+        offset += len(block)
+    return end
 
 
 def write_line(descriptor: int, line: bytes, size: int, path: Path) -> int:
@@ -183,3 +203,32 @@ def line_at(descriptor: int, offset: int) -> bytes:
 def count_lines(descriptor: int, end: int) -> int:
     """Return how many lines end within the first ``end`` bytes."""
     return sum(os.pread(descriptor, min(_BLOCK, end - offset), offset).count(b"\n") for offset in range(0, end, _BLOCK))
+
+
+def sequence_of(line: bytes) -> int | None:
+    """Return the sequence that ``line`` states, or None when it is no entry; nothing else of it is checked."""
+    found = _SEQUENCE.search(line)
+    return int(found[1]) if found else None
+
+
+def locate(descriptor: int, sequence: int, end: int) -> tuple[int, bytes] | None:
+    """Return (offset, line without feed) of the line that states ``sequence``, by halving the first ``end`` bytes.
+
+    ``end`` is that of a whole line. None when it is not found, as in a file whose lines are not in order.
+
+    :raises OSError: the file cannot be read.
+    """
+    low, high = 0, end
+    while low < high:
+        start = after_last_feed(descriptor, (low + high) // 2)
+        line = line_at(descriptor, start)
+        number = sequence_of(line)
+        if number is None:
+            return None
+        if number == sequence:
+            return start, line
+        if number < sequence:
+            low = start + len(line) + 1
+        else:
+            high = start
+    return None
