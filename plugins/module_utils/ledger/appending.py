@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from . import canonical, clock, entry, store, torn
+from . import batch, canonical, clock, entry, store, torn
 from .entry import BadLine, Entry
 from .errors import EntryConflict, EntryRefused, LedgerBroken
 from .guard import check_metadata, refuse_secrets, suspicious
@@ -56,22 +56,24 @@ def statements(items: Sequence[Mapping[str, Any]]) -> list[Statement]:
         if item["metadata"] is not metadata:
             metadata = item["metadata"]
             check_metadata(metadata)
-            encoded = _public(metadata, "metadata")
+            encoded = _encoded(metadata)
+            if suspicious(encoded):
+                refuse_secrets(metadata, "metadata")
         data, event = item["data"], item["event"]
         if data.get("event", event) != event:
             raise EntryRefused(f"data.event is '{data['event']}' but the entry is of the event '{event}'.")
-        checked.append(Statement(item["type"], _public({**data, "event": event}, "data"), encoded, item.get("id")))
+        checked.append(Statement(item["type"], _encoded({**data, "event": event}), encoded, item.get("id")))
+    if suspicious(b"".join(one.data for one in checked)):
+        for item in items:
+            refuse_secrets(item["data"])
     return checked
 
 
-def _public(value: Mapping[str, Any], where: str) -> bytes:
+def _encoded(value: Mapping[str, Any]) -> bytes:
     try:
-        encoded = canonical.encode(dict(value))
+        return canonical.encode(dict(value))
     except canonical.NotCanonical as error:
         raise EntryRefused(f"The entry cannot be written as canonical JSON: {error}.") from error
-    if suspicious(encoded):
-        refuse_secrets(value, where)
-    return encoded
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,7 @@ class Appender:
         self._genesis = entry.genesis_hash(origin)
         self._index = index
         self._known: _Known | None = None
+        self._memory = batch.Memory()
 
     def append(self, said: Sequence[Statement], now: datetime, metadata: Mapping[str, Any]) -> list[tuple[Entry, bool]]:
         """Write what is new of ``said`` as one group, and return (entry, whether it is new) for each.
@@ -265,7 +268,7 @@ class Appender:
         now: datetime,
     ) -> tuple[list[Entry], int, Entry]:
         """Seal and write a group with one fsync; return its entries, the new size and the last entry."""
-        entries = list(self._sealed(last, group, clock.stamp(now, last.timestamp if last else None)))
+        entries = self._sealed(last, group, clock.stamp(now, last.timestamp if last else None))
         lines = [one.line for one in entries]
         end = store.write_line(descriptor, b"\n".join(lines), size, self._path)
         status = os.fstat(descriptor)
@@ -277,12 +280,38 @@ class Appender:
                 self._index.settle(descriptor, end)
         return entries, end, entries[-1]
 
-    def _sealed(self, last: Entry | None, group: Sequence[tuple[str, Statement]], timestamp: str) -> Iterator[Entry]:
-        sequence, previous = (last.sequence + 1, last.hash) if last is not None else (0, self._genesis)
-        for id, said in group:
-            sealed = entry.seal_encoded(sequence, id, timestamp, said.type, said.data, said.metadata, previous)
-            yield sealed
-            sequence, previous = sequence + 1, sealed.hash
+    def _sealed(self, last: Entry | None, group: Sequence[tuple[str, Statement]], timestamp: str) -> list[Entry]:
+        sequence, first_previous = (last.sequence + 1, last.hash) if last is not None else (0, self._genesis)
+        lines: list[bytes] = []
+        hashes = [first_previous]
+        for number, (id, said) in enumerate(group, sequence):
+            try:
+                line, digest = entry.write(number, id, timestamp, said.type, said.data, said.metadata, hashes[-1])
+            except canonical.NotCanonical as error:
+                raise EntryRefused(f"The entry is refused: {error}.") from error
+            lines.append(line)
+            hashes.append(digest)
+        # Reading back what is about to be written keeps writer and reader from ever disagreeing.
+        try:
+            read = batch.check(lines, sequence, first_previous, self._memory)
+        except batch.Unsure:
+            return [entry.accepted(line) for line in lines]
+        metadata = {said.metadata: canonical.decode_strict(said.metadata) for _id, said in group}
+        return [
+            Entry(
+                sequence=number,
+                id=id,
+                timestamp=timestamp,
+                type=said.type,
+                event=data["event"],
+                data=data,
+                metadata=dict(metadata[said.metadata]),
+                hash=hashes[number - sequence + 1],
+                previous_hash=hashes[number - sequence],
+                line=lines[number - sequence],
+            )
+            for number, (id, said), data in zip(range(sequence, sequence + len(lines)), group, read.data, strict=True)
+        ]
 
 
 def _own(data: Mapping[str, Any], id: str, metadata: Mapping[str, Any]) -> Statement:

@@ -39,7 +39,7 @@ class Unsure(Exception):
 
 @dataclass(slots=True)
 class Batch:
-    """Lines that hold and follow each other; ``times`` and ``ids`` are the bytes of each, in order."""
+    """Lines that hold and follow each other: of each, in order, id and time as bytes, and the data."""
 
     sequence: int
     previous_hash: str
@@ -47,6 +47,7 @@ class Batch:
     last_hash: str = ""
     ids: list[bytes] = field(default_factory=list)
     times: list[bytes] = field(default_factory=list)
+    data: list[dict[str, Any]] = field(default_factory=list)
     references: list[tuple[int, ObjectRef]] = field(default_factory=list)
 
 
@@ -97,7 +98,9 @@ def check(lines: Sequence[bytes], sequence: int, previous_hash: str, memory: Mem
         else:
             previous = _one(line, sequence, previous, batch, memory)
         sequence += 1
-    _check_data(taken, parts, numbers, batch, memory)
+    batch.data[:0] = _check_data(taken, parts, numbers, batch, memory)
+    if len(numbers) != len(lines):
+        batch.data = _in_order(batch, numbers)
     _check_ids(ids)
     _check_times(times, memory)
     batch.count, batch.last_hash = len(ids), previous.decode()
@@ -111,6 +114,7 @@ def _one(line: bytes, sequence: int, previous: bytes, batch: Batch, memory: Memo
         raise Unsure
     batch.ids.append(found.id.encode())
     batch.times.append(found.timestamp.encode())
+    batch.data.append(found.data)
     batch.references += [(sequence, reference) for reference in references(found.data)]
     memory.metadata = canonical.encode(found.metadata)
     return found.hash.encode()
@@ -125,8 +129,8 @@ def _parsed(line: bytes) -> entry.Entry:
 
 def _check_data(
     lines: Sequence[bytes], parts: list[bytes], numbers: Sequence[int], batch: Batch, memory: Memory
-) -> None:
-    """Check that each of ``parts``, the data of ``lines``, is a canonical object with an event."""
+) -> list[dict[str, Any]]:
+    """Return each of ``parts``, the data of ``lines``, after checking that it is a canonical object with an event."""
     values = _values(parts)
     sound = _all_sound(parts, values, memory)
     for place, part in enumerate(parts):
@@ -134,6 +138,15 @@ def _check_data(
             values[place] = _parsed(lines[place]).data
         if b'"sha256":' in part:
             batch.references += [(numbers[place], reference) for reference in references(values[place])]
+    return values
+
+
+def _in_order(batch: Batch, numbers: Sequence[int]) -> list[dict[str, Any]]:
+    """Return the data of a batch in the order of its lines: first come those of ``numbers``, then all others."""
+    taken = set(numbers)
+    others = (number for number in range(batch.sequence, batch.sequence + len(batch.data)) if number not in taken)
+    by_number = dict(zip((*numbers, *others), batch.data, strict=True))
+    return [by_number[number] for number in sorted(by_number)]
 
 
 def _values(parts: Sequence[bytes]) -> list[Any]:

@@ -116,25 +116,40 @@ def seal_encoded(
     :raises EntryRefused: a field has a form that a reader would refuse.
     """
     try:
-        # Reading back what is about to be written keeps writer and reader from ever disagreeing.
-        return parse(write(sequence, id, timestamp, type, data, metadata, previous_hash))
-    except (canonical.NotCanonical, BadLine) as error:
+        line, _hash = write(sequence, id, timestamp, type, data, metadata, previous_hash)
+    except canonical.NotCanonical as error:
+        raise EntryRefused(f"The entry is refused: {error}.") from error
+    return accepted(line)
+
+
+def accepted(line: bytes) -> Entry:
+    """Return the entry of a ``line`` that is about to be written: writer and reader must never disagree.
+
+    :raises EntryRefused: a reader would refuse it.
+    """
+    try:
+        return parse(line)
+    except BadLine as error:
         raise EntryRefused(f"The entry is refused: {error}.") from error
 
 
-def write(sequence: int, id: str, timestamp: str, type: str, data: bytes, metadata: bytes, previous_hash: str) -> bytes:
-    """Return the line for ``data`` and ``metadata`` in canonical form; what it holds is not checked here.
+def write(
+    sequence: int, id: str, timestamp: str, type: str, data: bytes, metadata: bytes, previous_hash: str
+) -> tuple[bytes, str]:
+    """Return (line, hash) for ``data`` and ``metadata`` in canonical form; what the line holds is not checked.
 
     The members stand in the order of RFC 8785, so the parts make a canonical whole.
     """
     before = b'{"data":' + data
     link = f'"previous_hash":"{previous_hash}","sequence":{sequence},"timestamp":"{timestamp}"'
     after = f',"id":{_quoted(id)},"metadata":'.encode() + metadata + f',{link},"type":{_quoted(type)}}}'.encode()
-    digest = hashlib.sha256(before + after).hexdigest().encode()
-    return before + b',"hash":"' + digest + b'"' + after
+    digest = hashlib.sha256(before + after).hexdigest()
+    return before + f',"hash":"{digest}"'.encode() + after, digest
 
 
 def _quoted(text: str) -> str:
+    if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
+        return f'"{text}"'
     return canonical.encode(text).decode()
 
 
