@@ -18,6 +18,8 @@ from .errors import GoldenGooseError
 from .files import make_dirs
 
 _POLL_SECONDS = 0.05
+# Notes are filled up with blanks to this length.
+_NOTE_BYTES = 512
 
 
 class LockHeld(GoldenGooseError):
@@ -34,9 +36,8 @@ def hold(path: Path, holder: str, wait_seconds: float = 0.0) -> Iterator[None]:
     :param wait_seconds: how long to wait for the lock before giving up.
     :raises LockHeld: another process still holds it.
     """
-    make_dirs(path.parent)
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = _open(path)
     except OSError as error:
         raise GoldenGooseError(f"Cannot open the lock {path}: {error.strerror or error}.") from error
     try:
@@ -46,18 +47,32 @@ def hold(path: Path, holder: str, wait_seconds: float = 0.0) -> Iterator[None]:
             "pid": os.getpid(),
             "since": datetime.now(UTC).isoformat(timespec="seconds"),
         }
-        # The note is only for people; where the disk is full the lock itself still works.
-        os.ftruncate(descriptor, 0)
         _write_note(descriptor, json.dumps(note).encode())
         yield
     finally:
         os.close(descriptor)
 
 
-def _write_note(descriptor: int, note: bytes) -> None:
+def _open(path: Path) -> int:
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
     try:
-        os.pwrite(descriptor, note, 0)
+        return os.open(path, flags, 0o600)
+    except FileNotFoundError:
+        make_dirs(path.parent)
+        return os.open(path, flags, 0o600)
+
+
+def _write_note(descriptor: int, note: bytes) -> None:
+    """Replace the note in place: to cut the file each time would cost more than all the rest of a lock."""
+    text = note.ljust(_NOTE_BYTES)
+    if os.pread(descriptor, len(text) + 1, 0) == text:
+        return  # We held it before, within this second.
+    try:
+        os.pwrite(descriptor, text, 0)
+        if os.fstat(descriptor).st_size > len(text):
+            os.ftruncate(descriptor, len(text))
     except OSError:
+        # The note is only for people; where the disk is full the lock itself still works.
         os.ftruncate(descriptor, 0)
 
 

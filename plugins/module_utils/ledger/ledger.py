@@ -8,9 +8,8 @@
 
 from __future__ import annotations
 
-import os
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,10 +17,11 @@ from typing import Any
 
 from .. import files
 from ..locks import hold
-from . import canonical, clock, entry, store, torn, tree
+from . import canonical, clock, entry, store, tree
+from .appending import Appender, Statement, broken, statements
 from .entry import BadLine, Entry
-from .errors import EntryConflict, EntryRefused, LedgerBroken, LedgerError, LedgerMissing
-from .guard import check_metadata, refuse_secrets
+from .errors import EntryConflict, LedgerBroken, LedgerError, LedgerMissing
+from .index import Index
 from .objects import Objects
 
 LOCK_WAIT_SECONDS = 30.0
@@ -55,6 +55,7 @@ class Ledger:
         self.torn_path = path / "torn"
         self.objects = Objects(path / "objects" / "sha256")
         self._now = now
+        self._appender = Appender(path, origin, Index(path))
 
     @classmethod
     def create(cls, path: Path | str, origin: str, edge: bool = True) -> Ledger:
@@ -119,12 +120,26 @@ class Ledger:
         :raises LedgerError: it could not be written; the ledger is as it was.
         :raises LockHeld: another writer kept the lock for ``LOCK_WAIT_SECONDS``.
         """
-        full, said = _checked(type, event, data, metadata)
-        with hold(self.lock_path, f"appending '{event}' to {self.path}", LOCK_WAIT_SECONDS):
-            self._repair(metadata)
-            if known := self._same(id, said, locked=True):
-                return Appended(known, changed=False)
-            return Appended(self._write(id or str(uuid.uuid4()), type, full, metadata), changed=True)
+        item = {"type": type, "event": event, "data": data, "metadata": metadata, "id": id}
+        return self._append([item], f"appending '{event}' to {self.path}")[0]
+
+    def append_many(self, items: Sequence[Mapping[str, Any]]) -> list[Appended]:
+        """Add a group of entries with one lock and one fsync; when this returns all of them are on disk.
+
+        Nothing of a group that raises is acknowledged, and nothing of it is kept. A kill in between may leave some
+        first entries of it, whole: with ``id`` given, saying the group again completes it.
+
+        :param items: mappings with ``type``, ``event``, ``data``, ``metadata`` and perhaps ``id``, as :meth:`append`
+            takes them, in the order in which they are to stand.
+        :raises GoldenGooseError: as :meth:`append` does, for any of them.
+        """
+        return self._append(items, f"appending {len(items)} entries to {self.path}") if items else []
+
+    def _append(self, items: Sequence[Mapping[str, Any]], what: str) -> list[Appended]:
+        said = statements(items)
+        with hold(self.lock_path, what, LOCK_WAIT_SECONDS):
+            found = self._appender.append(said, self._now(), items[0]["metadata"])
+        return [Appended(one, changed) for one, changed in found]
 
     def preview(
         self,
@@ -139,18 +154,18 @@ class Ledger:
 
         Nothing is written. It raises what ``append`` raises for the same arguments.
         """
-        full, said = _checked(type, event, data, metadata)
+        [said] = statements([{"type": type, "event": event, "data": data, "metadata": metadata, "id": id}])
         head = self.head()
-        if known := self._same(id, said, locked=False):
+        if known := self._same(said):
             return known
-        entry.seal(
-            sequence=head.size,
-            id=id or str(uuid.uuid4()),
-            timestamp=clock.stamp(self._now()),
-            type=type,
-            data=full,
-            metadata=metadata,
-            previous_hash=head.hash,
+        entry.seal_encoded(
+            head.size,
+            id or str(uuid.uuid4()),
+            clock.stamp(self._now()),
+            said.type,
+            said.data,
+            said.metadata,
+            head.hash,
         )
         return None
 
@@ -169,7 +184,7 @@ class Ledger:
                     raise BadLine("link", "it does not follow the entry before it")
             except BadLine as error:
                 if strict:
-                    raise self._broken(number, str(error)) from error
+                    raise broken(self.path, number, str(error)) from error
                 if error.kind == "link":
                     yield found
                 continue
@@ -177,24 +192,16 @@ class Ledger:
             yield found
 
     def find(self, id: str) -> Entry | None:
-        """Return the entry with this ``id``. Reads the file; lines that cannot hold it are not parsed.
+        """Return the entry with this ``id``, found through the index; what the index lacks is read.
 
         :raises LedgerBroken: the line that names the id is not a sound entry.
         """
-        return self._find(id, locked=False)
-
-    def _find(self, id: str, locked: bool) -> Entry | None:
-        mark = f'"id":"{id}"'.encode()
-        for number, line in enumerate(self._whole_lines(locked)):
-            if mark not in line:
-                continue
+        with store.opened(self.entries_path, write=False) as descriptor:
             try:
-                found = entry.parse(line)
-            except BadLine as error:
-                raise self._broken(number, str(error)) from error
-            if found.id == id:
-                return found
-        return None
+                size = store.settled_size(self.lock_path, self.entries_path)
+                return self._appender.find(id, descriptor, size)
+            except OSError as error:
+                raise LedgerError(f"Cannot read {self.entries_path}: {error.strerror or error}.") from error
 
     def head(self) -> Head:
         """Return size and hash of the ledger, reading only its last line.
@@ -204,45 +211,16 @@ class Ledger:
         with store.opened(self.entries_path) as descriptor:
             return self._head(self._last(descriptor, store.whole_size(descriptor)))
 
-    def _same(self, id: str | None, said: bytes, locked: bool) -> Entry | None:
-        """Return the entry with this id when it says the same; None when there is none."""
-        known = self._find(id, locked) if id is not None else None
-        if known is not None and known.content() != said:
+    def _same(self, said: Statement) -> Entry | None:
+        """Return the entry with the id of ``said`` when it says the same; None when there is none."""
+        known = self.find(said.id) if said.id is not None else None
+        if known is not None and known.content() != said.content:
             raise EntryConflict(
-                f"Entry {known.sequence} of {self.path} already has the id {id} with other content; "
+                f"Entry {known.sequence} of {self.path} already has the id {said.id} with other content; "
                 "evidence is never rewritten, use a new id.",
                 sequence=known.sequence,
             )
         return known
-
-    def _write(self, id: str, type: str, data: Mapping[str, Any], metadata: Mapping[str, Any]) -> Entry:
-        """Seal and write one entry. The caller holds the lock and has repaired the tail."""
-        with store.opened(self.entries_path) as descriptor:
-            size = os.fstat(descriptor).st_size
-            last = self._last(descriptor, size)
-            head = self._head(last)
-            sealed = entry.seal(
-                sequence=head.size,
-                id=id,
-                timestamp=clock.stamp(self._now(), last.timestamp if last else None),
-                type=type,
-                data=data,
-                metadata=metadata,
-                previous_hash=head.hash,
-            )
-            store.write_line(descriptor, sealed.line, size, self.entries_path)
-        return sealed
-
-    def _repair(self, metadata: Mapping[str, Any]) -> None:
-        """Set an unfinished last line aside and say so in the ledger. The caller holds the lock."""
-        with store.opened(self.entries_path) as descriptor:
-            size = store.whole_size(descriptor)
-            self._last(descriptor, size)  # A broken last line is looked into by people, not repaired.
-            torn.set_aside(descriptor, size, self.torn_path)
-        for piece in torn.pending(self.torn_path):
-            if self._find(piece.id, locked=True) is None:
-                self._write(piece.id, "validation", piece.data(), metadata)
-            piece.done()
 
     def _last(self, descriptor: int, size: int) -> Entry | None:
         line = store.last_line(descriptor, size)
@@ -260,23 +238,14 @@ class Ledger:
     def _head(self, last: Entry | None) -> Head:
         return Head(last.sequence + 1, last.hash) if last else Head(0, entry.genesis_hash(self.origin))
 
-    def _whole_lines(self, locked: bool = False) -> Iterator[bytes]:
-        """Yield the whole lines; ``locked`` says that the caller holds the lock, which nobody else can share."""
+    def _whole_lines(self) -> Iterator[bytes]:
         try:
-            lock = None if locked else self.lock_path
-            size = store.settled_size(lock, self.entries_path)
+            size = store.settled_size(self.lock_path, self.entries_path)
             for line in store.lines(self.entries_path, size):
                 if line.endswith(b"\n"):
                     yield line[:-1]
         except OSError as error:
             raise LedgerError(f"Cannot read {self.entries_path}: {error.strerror or error}.") from error
-
-    def _broken(self, number: int, why: str) -> LedgerBroken:
-        return LedgerBroken(
-            f"Entry {number} of {self.path} does not hold: {why}. Run the playbook verify for all that is "
-            "wrong, and compare with the backup.",
-            sequence=number,
-        )
 
 
 def checked_origin(origin: str) -> str:
@@ -313,16 +282,3 @@ def read_origin(path: Path) -> str:
     if not isinstance(origin, str) or not origin:
         raise LedgerBroken(f"{file} names no origin; restore it from the backup.", sequence=None)
     return origin
-
-
-def _checked(
-    type: str, event: str, data: Mapping[str, Any], metadata: Mapping[str, Any]
-) -> tuple[dict[str, Any], bytes]:
-    """Return the full data of an entry, and the bytes of what it says."""
-    if data.get("event", event) != event:
-        raise EntryRefused(f"data.event is '{data['event']}' but the entry is of the event '{event}'.")
-    full = {**data, "event": event}
-    check_metadata(metadata)
-    refuse_secrets(full)
-    refuse_secrets(metadata, "metadata")
-    return full, entry.content(type, full, metadata)

@@ -53,6 +53,11 @@ class TreeCheck:
         self._checked: set[Tile] = set()
         self._load(folder, origin, keys, signatures)
 
+    @property
+    def wanted(self) -> bool:
+        """Whether there is anything to compare leaves with."""
+        return self._noted or bool(self._present)
+
     def _load(self, folder: Path, origin: str, keys: Sequence[Key] | None, signatures: bool) -> None:
         try:
             known = heads.keys(folder) if keys is None else tuple(keys)
@@ -94,7 +99,7 @@ class TreeCheck:
 
     def finish(self, lines: Iterable[bytes]) -> None:
         """All leaves were given: report what is missing, and compare the bundles with ``lines`` (without feeds)."""
-        if not self._noted and not self._present:
+        if not self.wanted:
             if any(b'"event":"signing_key"' in line for line in lines):
                 self._add(None, "unsigned", "its entries name the key that signs it, but there is no checkpoint")
             return
