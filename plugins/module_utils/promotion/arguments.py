@@ -33,7 +33,11 @@ def promoter(params: Mapping[str, Any], *, dry_run: bool) -> Promoter:
     """
     backup = params.get("backup")
     evidence = Evidence(
-        open_ledger(params), audit_metadata(params), Path(backup) if backup else None, read_only=dry_run
+        # The engine verifies all of it before it does anything.
+        open_ledger(params, edge=False),
+        audit_metadata(params),
+        Path(backup) if backup else None,
+        read_only=dry_run,
     )
     return Promoter(
         evidence=evidence,
