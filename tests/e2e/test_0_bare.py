@@ -19,7 +19,7 @@ def bare(instance: Instance) -> Instance:
     return found
 
 
-@pytest.mark.parametrize("playbook", ["site", "deploy", "teardown"])
+@pytest.mark.parametrize("playbook", ["site", "deploy"])
 def test_check_mode_on_a_bare_host_succeeds_and_changes_nothing(bare: Instance, playbook: str) -> None:
     bare.play(playbook, check=True, service="service-a")
     assert files(bare.root) == []
