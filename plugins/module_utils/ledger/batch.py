@@ -61,7 +61,7 @@ class Memory:
 
 
 def check(lines: Sequence[bytes], sequence: int, previous_hash: str, memory: Memory) -> Batch:
-    """Return what the ``lines`` (one or more, without feeds) hold, when the first has ``sequence`` and follows ``previous_hash``.
+    """Return what one or more ``lines`` (without feeds) hold, the first of ``sequence`` and after ``previous_hash``.
 
     :raises Unsure: a line is no entry, its hash is of other content, or it does not follow the one before.
     """
