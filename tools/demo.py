@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright: Contributors to Golden Goose
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -29,6 +28,8 @@ from demo_summary import StepTime, summary
 REPOSITORY = Path(__file__).resolve().parent.parent
 STEPS = ("site", "deploy", "promote", "package", "status")
 SERVICE = "service-a"
+# Without a service the status is that of all, and is kept as Markdown.
+STEPS_OF_ONE_SERVICE = ("deploy", "promote", "package")
 # ansible-runner keeps its own artifacts of this many playbook runs.
 KEPT_RUNS = 10
 
@@ -65,9 +66,9 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return parsed
 
 
-def command_line(extra_vars: Sequence[str]) -> str:
-    """Return the options of every ansible-playbook call; the caller's variables win."""
-    parts = ["-e", f"service={SERVICE}"]
+def command_line(step: str, extra_vars: Sequence[str]) -> str:
+    """Return the options of one ansible-playbook call; the caller's variables win."""
+    parts = ["-e", f"service={SERVICE}"] if step in STEPS_OF_ONE_SERVICE else []
     for text in extra_vars:
         parts += ["-e", text]
     return shlex.join(parts)
@@ -96,7 +97,7 @@ def run_step(
         private_data_dir=str(options.work_dir / "runner"),
         project_dir=str(REPOSITORY),
         playbook=f"playbooks/{step}.yml",
-        cmdline=command_line(options.extra_vars),
+        cmdline=command_line(step, options.extra_vars),
         envvars=environment(),
         settings={"pexpect_timeout": 1},
         event_handler=on_event,

@@ -34,7 +34,7 @@ class Failure:
     message: str
 
     def __str__(self) -> str:
-        where = f"task “{self.task}”" if self.task else "before any task"
+        where = f'task "{self.task}"' if self.task else "before any task"
         return f"{where} on {self.host}: {self.message}" if self.host else f"{where}: {self.message}"
 
 

@@ -39,7 +39,7 @@ options:
     type: path
     required: true
   folders:
-    description: Folders below which everything is unmounted.
+    description: Folders below which everything is unmounted; links to logs in them are removed, too.
     type: list
     elements: path
     required: true

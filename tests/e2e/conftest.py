@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,13 +24,11 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY / "tools"))
 
 from .instance import FOLDER, NAME, Instance, environment  # noqa: E402
-from .leftovers import leftovers  # noqa: E402
+from .leftovers import OWN_NETWORK, end_runs, files, leftovers, processes  # noqa: E402
 from .namespace import Namespace  # noqa: E402
 
 _KEEP = os.environ.get("GOLDEN_GOOSE_E2E_KEEP") == "1"
-# Units of systemd run in the machine's own network, so there is no other for them.
-_SHARED_NETWORK = Path("/run/systemd/system").exists()
-_LOCK = Path("/run/lock/gg-e2e.lock")
+_LOCK = Path("/run/gg-e2e.lock")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -59,8 +57,8 @@ def instance(_alone: None) -> Iterator[Instance]:
     found = Instance()
     if not _KEEP:
         _clear(found)
-    (FOLDER / "runner").mkdir(parents=True, exist_ok=True)
-    with _network(remove=not _KEEP):
+    FOLDER.mkdir(exist_ok=True)
+    with _network():
         if not found.services.exists():
             found.copy_service("service-a")
         yield found
@@ -111,36 +109,32 @@ def promoted(instance: Instance, first_demo: Demo) -> Instance:
 
 
 @contextmanager
-def _network(remove: bool) -> Iterator[None]:
+def _network() -> Iterator[None]:
+    """Have this thread in the instance's network, which is made when it is not there."""
     namespace = Namespace(NAME)
-    if _SHARED_NETWORK:
+    if not OWN_NETWORK:
         yield
         return
     if not namespace.path.exists():
         namespace.create()
-    try:
-        with namespace.entered():
-            yield
-    finally:
-        if remove:
-            namespace.remove()
+    with namespace.entered():
+        yield
 
 
 def _clear(instance: Instance) -> None:
     """Remove what a run, possibly a killed one, has left; fail when that cannot be done."""
     namespace = Namespace(NAME)
-    traces = namespace.traces() + ([str(FOLDER)] if FOLDER.exists() else [])
-    if not traces:
-        return
-    with nullcontext() if _SHARED_NETWORK else _network(remove=True):
-        (FOLDER / "runner").mkdir(parents=True, exist_ok=True)
-        done = instance.run("teardown", purge=True, keep_cache=True)
-        left = leftovers(NAME, instance.root) if not _SHARED_NETWORK else []
-        left = [item for item in left if item not in ("link lo", f"link {NAME}-in")]
-    shutil.rmtree(FOLDER)
-    left += namespace.traces()
-    if left or not done.succeeded:
-        pytest.exit(
-            f"The instance {NAME} of earlier end-to-end tests cannot be removed: {done.record.failure()}; left: {left}",
-            returncode=1,
-        )
+    end_runs(FOLDER)
+    failure, left = "", []
+    if (instance.ledger / "entries.jsonl").exists():
+        instance.forget_images()
+    if files(instance.root) or any(processes(NAME, instance.root)):
+        with _network():
+            done = instance.run("teardown", purge=True, keep_cache=True)
+            failure = "" if done.succeeded else done.record.failure()
+            left = leftovers(NAME, instance.root)
+    if OWN_NETWORK:
+        namespace.remove()
+        left += namespace.traces()
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    assert not left and not failure, f"The instance {NAME} cannot be removed: {failure}; left: {left}"

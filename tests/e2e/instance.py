@@ -9,6 +9,8 @@ import json
 import os
 import shlex
 import shutil
+import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -18,8 +20,11 @@ from pathlib import Path
 from typing import Any
 
 import ansible_runner
+import hvac
+import requests
 from demo_events import RunRecord, fold, plain
 
+from .leftovers import OWN_NETWORK, daemons
 from .namespace import run
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -98,7 +103,9 @@ class Instance:
 
     def run(self, playbook: str, **more: Any) -> Play:
         """Run ``playbooks/<playbook>.yml`` and return what came of it."""
-        record, lines = RunRecord(), []
+        record = RunRecord()
+        lines: list[str] = []
+        (self.folder / "runner").mkdir(parents=True, exist_ok=True, mode=0o700)
 
         def on_event(event: dict[str, Any]) -> bool:
             fold(record, event)
@@ -147,6 +154,39 @@ class Instance:
         file.write_text(json.dumps(self.extra_vars()))
         return file
 
+    # Processes
+
+    @contextmanager
+    def stopped(self, daemon: str, kill: bool = False) -> Iterator[None]:
+        """Have one daemon stopped for the duration of the block, with its manager's own tool and past our roles.
+
+        :param kill: do not wait for an orderly end, which takes an API server up to a minute.
+        """
+        pid = daemons(self.name)[daemon]
+        with subprocess.Popen(self._manage("stop", daemon), stdout=subprocess.DEVNULL) as stopping:
+            deadline = time.monotonic() + 10
+            # Once its manager is about to stop it, a killed process is not started again.
+            while kill and not self._is_stopping(daemon):
+                assert time.monotonic() < deadline, f"{daemon} is not being stopped"
+            if kill:
+                os.kill(pid, signal.SIGKILL)
+        assert stopping.returncode == 0, f"{daemon} could not be stopped"
+        try:
+            yield
+        finally:
+            run(*self._manage("start", daemon))
+
+    def _is_stopping(self, daemon: str) -> bool:
+        command = self._manage("status" if OWN_NETWORK else "is-active", daemon)
+        said = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+        return "STOPPING" in said or "deactivating" in said
+
+    def _manage(self, action: str, daemon: str) -> list[str]:
+        if not OWN_NETWORK:
+            return ["systemctl", action, f"{self.name}-{daemon}"]
+        program = self.root / "opt/golden-goose/supervisor/bin/supervisorctl"
+        return [str(program), "-c", str(self.config / "supervisor/supervisord.conf"), action, f"{self.name}-{daemon}"]
+
     # Evidence
 
     def entries(self, *events: str) -> list[dict[str, Any]]:
@@ -163,6 +203,25 @@ class Instance:
         yield added
         added += self.entries()[before:]
 
+    def public_key(self, version: int = 1, wait: float = 0) -> str:
+        """Return the public half of the evidence key (base64), with the promoter's credentials.
+
+        :param wait: seconds that Vault may take to answer.
+        """
+        approle = json.loads((self.config / "vault/promoter-approle.json").read_text())
+        vault = hvac.Client(url=approle["address"])
+        deadline = time.monotonic() + wait
+        while True:
+            try:
+                vault.auth.approle.login(role_id=approle["role_id"], secret_id=approle["secret_id"])
+                break
+            except (requests.ConnectionError, hvac.exceptions.VaultError) as error:
+                assert time.monotonic() < deadline, f"Vault does not let the promoter in: {error}"
+            time.sleep(0.2)
+        key = vault.secrets.transit.read_key(approle["key"], mount_point=approle["transit_mount"])
+        public: str = key["data"]["keys"][str(version)]["public_key"]
+        return public
+
     # Services
 
     def copy_service(self, name: str, original: str = "service-a") -> Path:
@@ -174,6 +233,16 @@ class Instance:
         if name != original:
             edit(folder / "service.yml", original, name)
         return folder
+
+    def forget_images(self) -> None:
+        """Remove from the shared cache what was built of services that only these tests have."""
+        first = next(iter(self.entries("build")), None)
+        for entry in self.entries("build"):
+            service, digest = entry["data"]["service"], entry["data"]["digest"]
+            if first and service == "service-a" and digest != first["data"]["digest"]:
+                (CACHE / "images" / service / f"{digest.partition(':')[2]}.tar").unlink(missing_ok=True)
+            elif service != "service-a":
+                shutil.rmtree(CACHE / "images" / service, ignore_errors=True)
 
     # Cluster
 
@@ -208,10 +277,32 @@ class Instance:
         answer: dict[str, Any] = json.loads(self.kubectl("get", "--raw", url))
         return answer
 
+    def wait_answer(self, namespace: str, service: str, path: str, seconds: float = 30) -> None:
+        """Return when the service answers through the API server."""
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                self.ask(namespace, service, path)
+                return
+            except AssertionError as error:
+                assert time.monotonic() < deadline, f"{service} does not answer after {seconds:.0f} s: {error}"
+            time.sleep(0.2)
+
     def address(self, namespace: str, service: str) -> str:
         """Return the URL of the service's ClusterIP."""
         spec = json.loads(self.kubectl("get", "service", service, "-n", namespace, "-o", "json"))["spec"]
         return f"http://{spec['clusterIP']}:{spec['ports'][0]['port']}"
+
+    def wait_ready(self, seconds: float = 60) -> None:
+        """Return when the API server says that it is ready."""
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                self.kubectl("get", "--raw", "/readyz")
+                return
+            except AssertionError as error:
+                assert time.monotonic() < deadline, f"the API server is not ready after {seconds:.0f} s: {error}"
+            time.sleep(0.2)
 
     @contextmanager
     def compliant_untouched(self) -> Iterator[None]:

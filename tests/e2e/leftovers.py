@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -15,16 +16,20 @@ from .namespace import links, run
 _MARK = b"GOLDEN_GOOSE_DAEMON="
 
 
-def leftovers(name: str, root: Path, own_links: tuple[str, ...] = ()) -> list[str]:
+# Units of systemd run in the machine's own network, so there the instance has no namespace.
+OWN_NETWORK = not Path("/run/systemd/system").exists()
+
+
+def leftovers(name: str, root: Path) -> list[str]:
     """Return every trace of the instance ``name`` below ``root``, but its files, in words.
 
-    Links and iptables rules are those of the network namespace that this thread is in: all of them but
-    ``own_links`` count.
+    In a network namespace of its own all links and iptables rules that are not the namespace's count.
     """
     found = [f"process {text}" for text in processes(name, root)]
     found += [f"mount {point}" for point in _mounts(root)]
-    found += [f"link {link}" for link in links() if link not in own_links]
-    found += [f"iptables {line}" for line in _rules()]
+    if OWN_NETWORK:
+        found += [f"link {link}" for link in links() if link not in ("lo", f"{name}-in")]
+        found += [f"iptables {line}" for line in _rules()]
     found += [f"cgroup {path}" for path in _cgroups(name)]
     found += [f"unit {path}" for path in Path("/etc/systemd/system").glob(f"{name}-*")]
     found += [f"CNI result {path}" for path in Path("/var/lib/cni/results").glob(f"{name}-*")]
@@ -59,6 +64,16 @@ def daemons(name: str) -> dict[str, int]:
     # Children (a container's shim) inherit the mark; a daemon is the child of a process without it.
     marked = {pid for pids in candidates.values() for pid in pids}
     return {daemon: min(pids, key=lambda pid: (_parent(pid) in marked, pid)) for daemon, pids in candidates.items()}
+
+
+def end_runs(folder: Path) -> None:
+    """Kill the playbooks that an earlier, killed test run has left working on what is in ``folder``."""
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError):
+            if entry.name.isdigit() and int(entry.name) != os.getpid():
+                command = (entry / "cmdline").read_bytes()
+                if f"{folder}/variables.json".encode() in command:
+                    os.kill(int(entry.name), signal.SIGKILL)
 
 
 def files(root: Path) -> list[str]:

@@ -56,8 +56,8 @@ def test_the_status_table_is_as_the_requirements_give_it(promoted: Instance) -> 
     lines = (promoted.state / "status.md").read_text().splitlines()
     assert lines[0] == "| Date | Service | Stage | Evidence | Next Steps |"
     row = next(line for line in lines if "| service-a |" in line)
-    assert "| compliant |" in row
-    assert promoted.entries("completed")[-1]["hash"][:12] in row
+    assert "| sandbox→compliant |" in row
+    assert promoted.entries("completed")[-1]["hash"] in row
 
 
 def test_the_demo_again_changes_and_promotes_nothing(promoted: Instance) -> None:

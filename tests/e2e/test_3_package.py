@@ -13,7 +13,6 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
-import hvac
 import pytest
 import rfc8785
 import yaml
@@ -97,7 +96,8 @@ def test_the_signature_is_that_of_the_key_in_vault(promoted: Instance, chain: li
     started = next(entry["data"] for entry in chain if entry["data"]["event"] == "started")
     signed = rfc8785.dumps({key: started[key] for key in ("promotion_id", "service", "digest", "verdicts")})
     assert hashlib.sha256(signed).hexdigest() == started["verdicts_sha256"]
-    public = Ed25519PublicKey.from_public_bytes(base64.b64decode(_public_key(promoted, started["key_version"])))
+    assert started["public_key"] == promoted.public_key(started["key_version"])
+    public = Ed25519PublicKey.from_public_bytes(base64.b64decode(started["public_key"]))
     signature = base64.b64decode(started["signature"])
     public.verify(signature, signed)
     with pytest.raises(InvalidSignature):
@@ -137,12 +137,3 @@ def test_a_damaged_package_is_noticed_and_built_again(promoted: Instance, packag
 def _evidence(package: Path, name: str) -> dict[str, Any]:
     content: dict[str, Any] = json.loads((package / "evidence" / f"{name}.json").read_text())
     return content
-
-
-def _public_key(instance: Instance, version: int) -> str:
-    approle = json.loads((instance.config / "vault/promoter-approle.json").read_text())
-    vault = hvac.Client(url=approle["address"])
-    vault.auth.approle.login(role_id=approle["role_id"], secret_id=approle["secret_id"])
-    key = vault.secrets.transit.read_key(approle["key"], mount_point=approle["transit_mount"])
-    public: str = key["data"]["keys"][str(version)]["public_key"]
-    return public

@@ -47,6 +47,13 @@ def prometheus(name: str = "prometheus") -> Path:
     return program
 
 
+def kubernetes() -> Path:
+    """Return the program that is etcd and all of Kubernetes, by its name; ``make binaries`` has built it."""
+    built = list(Path("/var/cache/golden-goose/binaries/kubernetes").glob("*/kubernetes"))
+    assert built, "Kubernetes is not built yet: run make binaries"
+    return max(built, key=lambda path: path.stat().st_mtime)
+
+
 def free_port() -> int:
     """Return a port of loopback that nothing listens on at the moment."""
     with socket.create_server(("127.0.0.1", 0)) as server:

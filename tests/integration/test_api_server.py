@@ -29,9 +29,8 @@ from ansible_collections.golden_goose.compliance.plugins.module_utils.cluster im
 )
 from ansible_collections.golden_goose.compliance.plugins.module_utils.services import load_service, render_manifests
 
-from .programs import REPOSITORY, free_port, running
+from .programs import REPOSITORY, free_port, kubernetes, running
 
-BINARIES = Path("/var/cache/golden-goose/binaries/kubernetes")
 ADMIN_TOKEN = "admin-of-this-test"
 DIGEST = f"sha256:{'1' * 64}"
 ACCOUNT = {"promotion_policy_service_account": "promoter", "promotion_policy_namespace": "golden-goose"}
@@ -68,9 +67,8 @@ def kubeconfig(folder: Path, name: str, port: int, token: str) -> Path:
 
 def commands(folder: Path, etcd_port: int, peer_port: int, port: int) -> tuple[list[str], list[str]]:
     """Return the command lines of etcd and kube-apiserver; both are one program that goes by its name."""
-    program = max(BINARIES.glob("*/kubernetes"), key=lambda path: path.stat().st_mtime)
     for name in ("etcd", "kube-apiserver"):
-        (folder / name).symlink_to(program)
+        (folder / name).symlink_to(kubernetes())
     subprocess.run(["openssl", "genrsa", "-out", str(folder / "sa.key"), "2048"], check=True, capture_output=True)
     (folder / "tokens.csv").write_text(f'{ADMIN_TOKEN},admin,1,"system:masters"\n')
     client, peer = f"http://127.0.0.1:{etcd_port}", f"http://127.0.0.1:{peer_port}"

@@ -157,7 +157,7 @@ def test_the_ledger_becomes_series_and_alerts(monitoring: Monitoring) -> None:
 
 
 def test_a_ledger_that_became_shorter_is_noticed(monitoring: Monitoring) -> None:
-    for _ in range(2):
+    for _promotion in range(2):
         promote(monitoring.ledger, "completed")
     eventually(lambda: monitoring.value("golden_goose_ledger_entries"), 16.0)
     entries = monitoring.ledger / "entries.jsonl"

@@ -28,8 +28,8 @@ class Manager(Protocol):
     def known(self, daemon: Daemon) -> bool:
         """Return whether the manager has a unit for ``daemon``."""
 
-    def write(self, daemon: Daemon, fingerprint: str) -> bool:
-        """Write the unit; return whether it changed."""
+    def write(self, daemon: Daemon, fingerprint: str, *, check: bool) -> bool:
+        """Write the unit; return whether it changed, or in check mode would change."""
 
     def restart(self, daemon: Daemon) -> None:
         """Start ``daemon`` with the unit as it is now; stop it first where it runs."""
@@ -75,15 +75,14 @@ def apply(manager: Manager, daemons: Sequence[Daemon], *, check: bool) -> dict[s
         wanted = pid is not None and processes.fingerprint_of(pid) == fingerprint
         state = "unchanged" if wanted else "restarted" if pid else "started"
         ready_after = None
+        if manager.write(daemon, fingerprint, check=check) and wanted:
+            state = "rewritten"
         if not check:
-            rewritten = manager.write(daemon, fingerprint)
             if not wanted:
                 for orphan in list(processes.orphans(daemon)):
                     if orphan != pid:
                         processes.stop(orphan, daemon.stop_timeout)
                 manager.restart(daemon)
-            elif rewritten:
-                state = "rewritten"
             if daemon.ready:
                 ready_after = wait_ready(
                     daemon.unit,

@@ -161,11 +161,14 @@ class Supervisor:
         """Return whether there is a section for the program."""
         return self._path(daemon).exists() or self._info(daemon) is not None
 
-    def write(self, daemon: Daemon, fingerprint: str) -> bool:
-        """Write the program's section."""
+    def write(self, daemon: Daemon, fingerprint: str, *, check: bool) -> bool:
+        """Write the program's section; return whether it changed."""
+        text = program_text(daemon, fingerprint, self._log).encode()
+        if check:
+            return not self._path(daemon).exists() or self._path(daemon).read_bytes() != text
         for folder in (self._path(daemon).parent, self._log, self._run):
             make_dirs(folder)
-        return write_atomic(self._path(daemon), program_text(daemon, fingerprint, self._log).encode(), 0o600)
+        return write_atomic(self._path(daemon), text, 0o600)
 
     def restart(self, daemon: Daemon) -> None:
         """Start the program from its section as it is now, and supervisord before it if need be."""

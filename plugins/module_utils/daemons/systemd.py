@@ -80,9 +80,12 @@ class Systemd:
         """Return whether the unit file is there."""
         return self._path(daemon).exists()
 
-    def write(self, daemon: Daemon, fingerprint: str) -> bool:
-        """Write the unit file, and enable it for the next boot."""
-        changed = write_atomic(self._path(daemon), unit_text(daemon, fingerprint).encode())
+    def write(self, daemon: Daemon, fingerprint: str, *, check: bool) -> bool:
+        """Write the unit file, and enable it for the next boot; return whether it changed."""
+        text = unit_text(daemon, fingerprint).encode()
+        if check:
+            return not self._path(daemon).exists() or self._path(daemon).read_bytes() != text
+        changed = write_atomic(self._path(daemon), text)
         if changed:
             run(["systemctl", "daemon-reload"], "Reloading systemd")
             run(["systemctl", "enable", "--quiet", daemon.unit], f"Enabling {daemon.unit}")

@@ -68,7 +68,8 @@ def status(ledger: Ledger, service: str | None = None) -> Status:
     sound = report.state != "broken"
     entries = list(ledger.entries(strict=sound))
     states = fold(entries)
-    names = sorted({str(entry.data["service"]) for entry in entries if entry.data.get("service")})
+    # A name that was only ever refused is a typing error more often than a service.
+    names = sorted({str(e.data["service"]) for e in entries if e.data.get("service") and e.event != "refused"})
     alarm = [] if sound and report.state != "incomplete" else [f"verify the ledger: {report.sentence()}"]
     rows = [
         _row(name, states.get(name) or ServiceState(name), [e for e in entries if e.data.get("service") == name], alarm)

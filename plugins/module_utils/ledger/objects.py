@@ -105,8 +105,8 @@ class Objects:
         return path.is_file() and path.stat().st_size == size and sha256_file(path) == sha256
 
     def _write(self, blocks: Iterator[bytes], what: str) -> tuple[str, int]:
-        make_dirs(self.root.parent, 0o750)
-        make_dirs(self.root, 0o750)
+        for folder in (self.root.parent, self.root):
+            make_dirs(folder, 0o750)
         digest, size = hashlib.sha256(), 0
         try:
             descriptor, name = tempfile.mkstemp(prefix=".new-", dir=self.root)

@@ -28,6 +28,7 @@ from ..errors import GoldenGooseError
 
 _CGROUPS = Path("/sys/fs/cgroup")
 _KUBE_TABLES = ("nat", "filter", "mangle")
+_CONTAINER_LOGS = Path("/var/log/containers")
 _KILL_SECONDS = 10.0
 _SHARED_FOLDERS = (
     "/run/containerd/s",
@@ -86,6 +87,12 @@ def clean(node: Node, *, check: bool) -> list[str]:
         found.append(f"{len(left)} results of CNI calls")
         if not check:
             for path in left:
+                path.unlink(missing_ok=True)
+    logs = list(_log_links(node))
+    if logs:
+        found.append(f"{len(logs)} links to logs of containers")
+        if not check:
+            for path in logs:
                 path.unlink(missing_ok=True)
     if not check:
         _remove_empty_folders()
@@ -201,6 +208,15 @@ def _remove_cgroups(groups: list[Path]) -> None:
                 if time.monotonic() > deadline:
                     raise GoldenGooseError(f"Cannot remove the cgroup {group}: {error.strerror}.") from error
                 time.sleep(0.05)
+
+
+def _log_links(node: Node) -> Iterator[Path]:
+    """Yield the links that kubelet keeps to each container's log, in a folder that all nodes of a machine share."""
+    roots = tuple(f"{folder}/" for folder in node.folders)
+    for path in _CONTAINER_LOGS.glob("*.log"):
+        with contextlib.suppress(OSError):
+            if str(path.readlink()).startswith(roots):
+                yield path
 
 
 def _cni_results(node: Node) -> Iterator[Path]:

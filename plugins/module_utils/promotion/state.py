@@ -63,7 +63,8 @@ class Promotion:
 
     def started_data(self) -> dict[str, Any]:
         """Return the data of the started entry, which must be there."""
-        assert self.started is not None, "only promotions that were started have started data"
+        if self.started is None:
+            raise ValueError("only promotions that were started have started data")
         return self.started.data
 
 

@@ -41,9 +41,11 @@ class FakeManager:
     def known(self, daemon: Daemon) -> bool:
         return daemon.unit in self.units
 
-    def write(self, daemon: Daemon, fingerprint: str) -> bool:
+    def write(self, daemon: Daemon, fingerprint: str, *, check: bool) -> bool:
         text = f"{daemon} {fingerprint}"
         changed = self.units.get(daemon.unit) != text
+        if check:
+            return changed
         self.units[daemon.unit] = text
         self.fingerprints[daemon.unit] = fingerprint
         self.calls += [f"write {daemon.name}"] if changed else []
@@ -132,16 +134,18 @@ def test_a_unit_that_was_written_and_not_started_is_noticed(manager: FakeManager
     """A run killed between writing and restarting leaves the old process under the new unit."""
     states(manager, daemon())
     other = daemon(command=("/bin/sleep", "61"))
-    manager.write(other, other.fingerprint({}))
+    manager.write(other, other.fingerprint({}), check=False)
     assert states(manager, other) == ["restarted"]
 
 
 def test_what_only_the_manager_needs_is_written_without_a_restart(manager: FakeManager) -> None:
     states(manager, daemon())
     manager.calls.clear()
-    result = engine.apply(manager, [daemon(stop_timeout=3)], check=False)
-    assert (result["changed"], result["services"][0]["state"]) == (True, "rewritten")
+    for check in (True, False):
+        result = engine.apply(manager, [daemon(stop_timeout=3)], check=check)
+        assert (result["changed"], result["services"][0]["state"]) == (True, "rewritten")
     assert manager.calls == ["write web"]
+    assert states(manager, daemon(stop_timeout=3), check=True) == ["unchanged"]
 
 
 def test_each_is_ready_before_the_next_starts(manager: FakeManager) -> None:

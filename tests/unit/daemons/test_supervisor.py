@@ -85,7 +85,7 @@ def test_how_it_is_kept_and_stopped(kill_mode: str, as_group: bool, tmp_path: Pa
 def test_a_supervisord_that_is_not_installed_is_named(tmp_path: Path) -> None:
     supervisor = Supervisor("gg", tmp_path / "etc", tmp_path / "log", tmp_path / "run", tmp_path / "nothing")
     web = daemon()
-    assert supervisor.write(web, "f") and not supervisor.write(web, "f")
+    assert supervisor.write(web, "f", check=False) and not supervisor.write(web, "f", check=True)
     assert (tmp_path / "etc/conf.d/web.conf").stat().st_mode & 0o777 == 0o600
     assert supervisor.known(web) and supervisor.pid(web) is None and not supervisor.alive(web)
     with pytest.raises(GoldenGooseError, match=f"needs the program {tmp_path}/nothing, which is not installed"):

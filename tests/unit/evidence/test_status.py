@@ -82,6 +82,11 @@ def test_a_table_without_services(world: World) -> None:
     assert (found.rows, len(found.markdown().splitlines())) == ([], 2)
 
 
+def test_a_name_that_was_only_refused_is_no_service(world: World) -> None:
+    world.say("promotion", "refused", service="servcie-a", reason="There is no such service.")
+    assert status(world.ledger).rows == []
+
+
 def test_cells_cannot_break_the_table(world: World) -> None:
     digest = world.deploy()
     promotion = world.request(digest)

@@ -101,7 +101,8 @@ def test_time_never_goes_back(tmp_path: Path) -> None:
     Ledger.create(tmp_path / "l", ORIGIN)
     ledger = Ledger(tmp_path / "l", ORIGIN, now=lambda: next(clock))
     stamps = [
-        ledger.append(type="validation", event="sast", data={}, metadata=METADATA).entry.timestamp for _ in range(3)
+        ledger.append(type="validation", event="sast", data={}, metadata=METADATA).entry.timestamp
+        for _entry in range(3)
     ]
     assert stamps == ["2025-09-25T12:00:00.000Z", "2025-09-25T12:00:00.000Z", "2025-09-25T12:00:00.001Z"]
     assert verify(ledger.path).intact

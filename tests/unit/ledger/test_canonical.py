@@ -157,7 +157,7 @@ def test_other_forms_are_refused(line: bytes) -> None:
 
 def test_nesting_has_a_limit_for_reader_and_writer() -> None:
     deepest: Any = []
-    for _ in range(MAX_DEPTH - 1):
+    for _level in range(MAX_DEPTH - 1):
         deepest = [deepest]
     assert decode_strict(encode(deepest)) == deepest
     with pytest.raises(NotCanonical, match="nested deeper"):

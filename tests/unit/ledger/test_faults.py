@@ -205,7 +205,7 @@ def test_two_writers_of_one_id_write_it_once(ledger: Ledger) -> None:
     def write() -> None:
         Ledger.open(ledger.path).append(type="validation", event="sast", data={}, metadata=METADATA, id=identity)
 
-    workers = [_FORK.Process(target=write) for _ in range(4)]
+    workers = [_FORK.Process(target=write) for _worker in range(4)]
     for worker in workers:
         worker.start()
     for worker in workers:

@@ -175,3 +175,19 @@ def test_shared_folders_go_when_they_are_empty(node: Node, tmp_path: Path) -> No
     assert clean(node, check=True) == [] and (tmp_path / "empty").exists()
     assert clean(node, check=False) == []
     assert [path.name for path in tmp_path.iterdir()] == ["full"]
+
+
+def test_links_to_logs_of_this_node_go_and_those_of_others_stay(
+    node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    links = tmp_path / "containers"
+    links.mkdir()
+    monkeypatch.setattr(cleanup, "_CONTAINER_LOGS", links)
+    ours, others = links / "ours.log", links / "others.log"
+    ours.symlink_to(node.folders[0] / "pods/x/0.log")
+    others.symlink_to("/var/log/pods/y/0.log")
+    assert "1 links to logs of containers" in clean(node, check=True)
+    assert ours.is_symlink()
+    clean(node, check=False)
+    assert not ours.is_symlink()
+    assert others.is_symlink()

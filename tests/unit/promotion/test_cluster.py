@@ -142,7 +142,7 @@ def test_each_refusal_has_its_class_and_sentence(
     played.reply = lambda method, path: (status, {"message": "because."})
     with pytest.raises(kind, match=sentence) as caught:
         played.cluster.apply([DEPLOYMENT])
-    assert type(caught.value) is kind
+    assert caught.type is kind
 
 
 def test_nothing_listening_is_unavailable_and_names_address_and_file(played: Played) -> None:
@@ -233,7 +233,7 @@ def test_delete_goes_backwards_and_takes_absence_for_success(played: Played) -> 
     service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "svc", "namespace": "compliant"}}
     played.reply = lambda method, path: (404, {})
     played.cluster.delete([service, DEPLOYMENT])
-    assert [path.rsplit("/", 2)[1] for method, path, _, _ in played.asked if method == "DELETE"] == [
+    assert [path.rsplit("/", 2)[1] for method, path, *_more in played.asked if method == "DELETE"] == [
         "deployments",
         "services",
     ]

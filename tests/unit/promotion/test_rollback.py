@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import shutil
+from unittest.mock import Mock
 
 import pytest
 from ansible_collections.golden_goose.compliance.plugins.module_utils.errors import GoldenGooseError
@@ -100,7 +101,7 @@ def test_a_rollout_in_progress_that_was_killed_is_what_is_taken_back(bench: Benc
     bench.cluster.run(SANDBOX, "svc", D2)
     bench.promoter.request("svc", None, "tester")
     bench.promoter.evaluate("svc", bench.scanners, REQUIRED_GATES)
-    bench.cluster.wait_rollout = lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)  # type: ignore[method-assign]
+    bench.cluster.wait_rollout = Mock(side_effect=KeyboardInterrupt)  # type: ignore[method-assign]
     with pytest.raises(KeyboardInterrupt):
         bench.promoter.promote("svc")
     del bench.cluster.wait_rollout

@@ -104,7 +104,7 @@ print(play_owner().pid)
     # "; true" keeps the shell from becoming Python itself.
     command = f'"{sys.executable}" -c "$SCRIPT"; true'
     started = subprocess.Popen([str(play), "-c", command], env={**os.environ, "SCRIPT": script}, stdout=subprocess.PIPE)
-    output, _ = started.communicate(timeout=30)
+    output, _errors = started.communicate(timeout=30)
     assert int(output) == started.pid
 
 
