@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..ledger import (
     BackupReport,
     Head,
+    Key,
     Ledger,
     LedgerBroken,
     LedgerError,
@@ -38,12 +39,14 @@ def create(path: Path | str, origin: str, dry_run: bool = False) -> tuple[bool, 
         return True, Ledger.create(path, origin).head()
 
 
-def check(path: Path | str, origin: str | None, copy: Path | str | None) -> Report:
+def check(path: Path | str, origin: str | None, copy: Path | str | None, keys: Sequence[Key] | None = None) -> Report:
     """Verify the ledger at ``path``, and that it still has everything that its ``copy`` has.
+
+    :param keys: the only keys that may have signed it; by default those that it names itself.
 
     :raises LedgerError: one of the two cannot be read.
     """
-    report = verify(path, origin)
+    report = verify(path, origin, keys)
     if copy is not None:
         try:
             problem = compare(path, copy)
@@ -67,7 +70,8 @@ def keep_copy(
     if dry_run:
         return _preview(ledger, Path(target))
     made = backup(ledger, target)
-    if not made.changed or metadata is None:
+    # A checkpoint alone is nothing to write down: the entry would have to be signed again, and so on for ever.
+    if metadata is None or not (made.copied_bytes or made.copied_objects):
         return made
     ledger.append(
         type="validation",

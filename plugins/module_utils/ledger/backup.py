@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -14,13 +14,16 @@ from typing import Any
 
 from .. import files
 from ..locks import hold
-from . import store
+from . import checkpoint, heads, store, tree
+from .checkpoint import BadCheckpoint, Key
 from .errors import LedgerBroken, LedgerError
 from .ledger import LOCK_WAIT_SECONDS, Ledger
 from .objects import references
 from .verify import Problem, Report, verify
 
 _BLOCK = 1 << 20
+# What the copy does without, or is made again for it.
+_MADE_AGAIN = frozenset({"torn_tail", "tile", "unsigned"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +60,20 @@ def backup(ledger: Ledger, target: Path | str) -> BackupReport:
     folder = Path(target)
     if folder.resolve() == ledger.path.resolve():
         raise LedgerError(f"The backup of {ledger.path} cannot be the ledger itself; give another folder.")
+    # Taken before the entries are looked at: all of these are of entries that are there.
+    signed, keys = heads.notes(ledger.path), heads.keys(ledger.path)
     found = verify(ledger.path, ledger.origin)
     _refuse_unsound(ledger, found, folder)
-    copy = Ledger.create(folder, ledger.origin)
+    copy = Ledger.create(folder, ledger.origin, edge=False)
     with hold(copy.lock_path, f"copying {ledger.path} to {folder}", LOCK_WAIT_SECONDS):
         # Objects first: a copy never holds an entry without what it refers to.
         copied_objects = _copy_objects(ledger, copy)
         copied_bytes = _copy_entries(ledger, copy, found.bytes)
+    copied_heads = _copy_heads(copy, [note for _path, note in signed], keys)
     checked = verify(folder, ledger.origin)
     if checked.head != found.head or (found.size and not checked.intact):
         raise LedgerError(f"The copy in {folder} does not verify: {checked.sentence()}", report=checked.as_dict())
-    changed = bool(copied_bytes or copied_objects)
+    changed = bool(copied_bytes or copied_objects or copied_heads)
     return BackupReport(found.size, found.head, str(folder), changed, copied_bytes, copied_objects)
 
 
@@ -93,7 +99,7 @@ def compare(path: Path | str, target: Path | str) -> Problem | None:
 
 
 def _refuse_unsound(ledger: Ledger, found: Report, target: Path) -> None:
-    serious = [problem for problem in found.problems if problem.kind != "torn_tail"]
+    serious = [problem for problem in found.problems if problem.kind not in _MADE_AGAIN]
     if serious:
         raise LedgerBroken(
             f"{ledger.path} is not copied to {target}: {found.sentence()} Restore from the copy there.",
@@ -123,6 +129,27 @@ def _copy_torn(source: Ledger, copy: Ledger) -> int:
         files.make_dirs(copy.torn_path, 0o750)
         copied += files.write_atomic(copy.torn_path / piece.name, piece.read_bytes(), 0o640)
     return copied
+
+
+def _copy_heads(copy: Ledger, notes: list[str], keys: Sequence[Key]) -> int:
+    """Give the copy every checkpoint, and tiles made from its own entries; return how many checkpoints are new."""
+    added = sum(heads.add_key(copy.path, key) for key in keys)
+    for note in notes[:-1]:
+        added += heads.keep(copy.path, checkpoint.parse(note, keys))
+    if not notes:
+        return added
+    latest = checkpoint.parse(notes[-1], keys)
+    try:
+        published = heads.latest(copy.path, keys)
+        if published is not None and (published.size, published.root) == (latest.size, latest.root):
+            tree.edge(copy.path, copy.origin, published)
+            return added
+        grown = tree.edge(copy.path, copy.origin, published)
+    except (BadCheckpoint, tree.EdgeBroken):
+        grown = tree.edge(copy.path, copy.origin, None)
+    tree.grow(copy.path, grown, latest.size)
+    tree.apply(copy.path, grown, latest)
+    return added + 1
 
 
 def _copy_entries(source: Ledger, copy: Ledger, size: int) -> int:

@@ -17,7 +17,7 @@ from typing import Any
 
 from .. import files
 from ..locks import hold
-from . import canonical, clock, entry, store
+from . import canonical, clock, entry, store, tree
 from .appending import Appender, Statement, broken, statements
 from .entry import BadLine, Entry
 from .errors import EntryConflict, LedgerBroken, LedgerError, LedgerMissing
@@ -58,14 +58,14 @@ class Ledger:
         self._appender = Appender(path, origin, Index(path))
 
     @classmethod
-    def create(cls, path: Path | str, origin: str) -> Ledger:
-        """Return the ledger at ``path``, made when it is not there.
+    def create(cls, path: Path | str, origin: str, edge: bool = True) -> Ledger:
+        """Return the ledger at ``path``, made when it is not there; ``edge`` is that of :meth:`open`.
 
         :raises LedgerError: another ledger or entries without a ledger.json are there, or it cannot be written.
         """
         ledger = cls(Path(path), checked_origin(origin))
         if (ledger.path / _DESCRIPTION).exists():
-            return cls.open(path, origin)
+            return cls.open(path, origin, edge)
         files.make_dirs(ledger.path.parent)
         files.make_dirs(ledger.path, 0o750)
         with hold(ledger.lock_path, "creating the ledger", LOCK_WAIT_SECONDS):
@@ -81,10 +81,13 @@ class Ledger:
         return cls.open(path, origin)
 
     @classmethod
-    def open(cls, path: Path | str, origin: str | None = None) -> Ledger:
-        """Return the ledger that is at ``path``.
+    def open(cls, path: Path | str, origin: str | None = None, edge: bool = True) -> Ledger:
+        """Return the ledger that is at ``path``, after looking at its right edge.
 
         :param origin: when given, it must be the ledger's.
+        :param edge: whether the entries have to reach what the latest checkpoint says (false for reports about a
+            ledger that is known to be broken).
+        :raises LedgerBroken: the last entry that was signed is gone or is another one.
         :raises LedgerMissing: there is none.
         :raises LedgerError: it is of another origin or format.
         """
@@ -95,6 +98,8 @@ class Ledger:
                 f"The ledger at {folder} is of the origin '{found}', not '{origin}'; "
                 "use the ledger of this environment or correct golden_goose_ledger_origin."
             )
+        if edge:
+            tree.check_edge(folder, found)
         return cls(folder, found)
 
     def append(

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from . import batch, entry, store
 from .batch import Batch, Memory, Unsure
+from .merkle import leaf_hash
 from .objects import ObjectRef
 
 PIECE_BYTES = 1 << 21
@@ -28,7 +29,8 @@ _PARALLEL_BYTES = 4 * PIECE_BYTES
 class Summary:
     """A piece whose lines hold and follow each other.
 
-    ``ids`` are Python's hashes of the ids, which only tell which ones may be equal.
+    ``ids`` are Python's hashes of the ids, which only tell which ones may be equal; ``leaves`` the leaf hashes of the
+    lines, 32 bytes each, if they were asked for.
     """
 
     sequence: int
@@ -39,6 +41,7 @@ class Summary:
     last_time: str
     ids: bytes
     references: list[tuple[int, ObjectRef]]
+    leaves: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +53,10 @@ class Piece:
     summary: Summary | None
 
 
-def pieces(path: Path, start: int, end: int) -> Iterator[Piece]:
+def pieces(path: Path, start: int, end: int, leaves: bool) -> Iterator[Piece]:
     """Yield, in order, what was found in the whole lines of the file ``path`` between two offsets.
+
+    :param leaves: whether the leaf hashes of the Merkle tree are wanted.
 
     :raises OSError: it cannot be read.
     """
@@ -63,9 +68,9 @@ def pieces(path: Path, start: int, end: int) -> Iterator[Piece]:
         if end - start < _PARALLEL_BYTES or workers < 2 or threading.active_count() > 1:
             memory = Memory()
             for low, high in ranges:
-                yield Piece(low, high, _summary(descriptor, low, high, memory))
+                yield Piece(low, high, _summary(descriptor, low, high, memory, leaves))
         else:
-            yield from _parallel(descriptor, ranges, workers)
+            yield from _parallel(descriptor, ranges, workers, leaves)
     finally:
         os.close(descriptor)
 
@@ -78,9 +83,9 @@ def _ranges(descriptor: int, start: int, end: int) -> Iterator[tuple[int, int]]:
         start = stop
 
 
-def _parallel(descriptor: int, ranges: list[tuple[int, int]], workers: int) -> Iterator[Piece]:
+def _parallel(descriptor: int, ranges: list[tuple[int, int]], workers: int, leaves: bool) -> Iterator[Piece]:
     """Let each process do every ``workers``-th piece; what one that is killed left undone is left to the caller."""
-    started = [_start(descriptor, ranges[number::workers]) for number in range(workers)]
+    started = [_start(descriptor, ranges[number::workers], leaves) for number in range(workers)]
     try:
         for number, (low, high) in enumerate(ranges):
             summary: Summary | None = None
@@ -93,7 +98,7 @@ def _parallel(descriptor: int, ranges: list[tuple[int, int]], workers: int) -> I
             os.waitpid(process, 0)
 
 
-def _start(descriptor: int, ranges: list[tuple[int, int]]) -> tuple[int, Connection]:
+def _start(descriptor: int, ranges: list[tuple[int, int]], leaves: bool) -> tuple[int, Connection]:
     """Start a process that sums up ``ranges``; return its id and where it sends what it finds."""
     receive, send = Pipe(duplex=False)
     process = os.fork()
@@ -106,14 +111,14 @@ def _start(descriptor: int, ranges: list[tuple[int, int]]) -> tuple[int, Connect
         gc.disable()
         memory = Memory()
         for low, high in ranges:
-            send.send(_summary(descriptor, low, high, memory))
+            send.send(_summary(descriptor, low, high, memory, leaves))
     except OSError:
         pass  # The parent has closed its end, or cannot read the file either: it looks for itself.
     finally:
         os._exit(0)
 
 
-def _summary(descriptor: int, start: int, end: int, memory: Memory) -> Summary | None:
+def _summary(descriptor: int, start: int, end: int, memory: Memory, leaves: bool) -> Summary | None:
     if end - start > 2 * PIECE_BYTES:
         return None  # A line without end: it is read in bounded parts.
     data = os.pread(descriptor, end - start, start)
@@ -123,12 +128,13 @@ def _summary(descriptor: int, start: int, end: int, memory: Memory) -> Summary |
     del data
     try:
         first = entry.parse(lines[0])
-        return _summed(batch.check(lines, first.sequence, first.previous_hash, memory))
+        found = batch.check(lines, first.sequence, first.previous_hash, memory)
     except (entry.BadLine, Unsure):
         return None
+    return _summed(found, b"".join(map(leaf_hash, lines)) if leaves else b"")
 
 
-def _summed(found: Batch) -> Summary:
+def _summed(found: Batch, leaves: bytes) -> Summary:
     return Summary(
         found.sequence,
         found.previous_hash,
@@ -138,4 +144,5 @@ def _summed(found: Batch) -> Summary:
         found.times[-1].decode(),
         array("q", map(hash, found.ids)).tobytes(),
         found.references,
+        leaves,
     )

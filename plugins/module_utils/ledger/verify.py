@@ -6,23 +6,26 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from . import entry, store, sweep
+from .checkpoint import Key
 from .entry import BadLine, Entry
 from .errors import LedgerBroken, LedgerError, LedgerMissing
 from .ledger import Head, read_origin
+from .merkle import HASH_BYTES, leaf_hash
 from .objects import ObjectRef, Objects, references
+from .treecheck import SIGNED_MARK, TreeCheck
 
 # A ledger that is garbage from end to end needs no report of a million lines.
 MAX_PROBLEMS = 100
 # Ids are compared in shares of about this power of two.
 _SHARE_BITS = 18
 # What can be mended from the backup without doubting any entry.
-_INCOMPLETE = frozenset({"torn_tail", "object_missing", "object_altered"})
+_INCOMPLETE = frozenset({"torn_tail", "object_missing", "object_altered", "tile", "unsigned"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,8 @@ class Problem:
 
     ``sequence`` is the entry concerned (None: the ledger as a whole). ``kind`` is one of ``line``, ``hash``,
     ``link``, ``missing``, ``order``, ``duplicate_id``, ``timestamp``, ``origin``, ``ledger``, ``absent``,
-    ``torn_tail``, ``object_missing``, ``object_altered``; compared with a copy also ``cut`` and ``rewritten``.
+    ``torn_tail``, ``object_missing``, ``object_altered``; compared with a copy or with checkpoints also ``cut`` and
+    ``rewritten``; of the tree ``checkpoint``, ``tile`` and ``unsigned``.
     """
 
     sequence: int | None
@@ -49,7 +53,8 @@ class Report:
     ``state`` is ``intact``, ``broken`` (an entry cannot be believed), ``incomplete`` (entries hold, but an
     object is missing or altered, or the last line is unfinished) or ``nothing_to_verify`` (no entry at all,
     which proves nothing). ``size`` is the number of entries, ``head`` the last hash, ``bytes`` the length of
-    the whole lines. At most ``MAX_PROBLEMS`` problems are kept; ``problem_count`` counts them all.
+    the whole lines, ``signed`` how many entries the latest checkpoint has (0 without one). At most
+    ``MAX_PROBLEMS`` problems are kept; ``problem_count`` counts them all.
     """
 
     state: str = "nothing_to_verify"
@@ -59,12 +64,18 @@ class Report:
     bytes: int = 0
     objects: int = 0
     trusted: int = 0
+    signed: int = 0
     problem_count: int = 0
     problems: list[Problem] = field(default_factory=list)
 
     @property
     def intact(self) -> bool:
         return self.state == "intact"
+
+    @property
+    def unanchored(self) -> int:
+        """How many entries are durable but in no checkpoint yet."""
+        return max(0, self.size - self.signed)
 
     def add(self, sequence: int | None, kind: str, message: str) -> None:
         self.problem_count += 1
@@ -95,18 +106,28 @@ class Report:
             "head": self.head,
             "objects": self.objects,
             "trusted": self.trusted,
+            "signed": self.signed,
+            "unanchored": self.unanchored,
             "problem_count": self.problem_count,
             "problems": [problem.as_dict() for problem in self.problems],
         }
 
 
-def verify(path: Path | str, origin: str | None = None, trusted: Head | None = None) -> Report:
-    """Check every line, link and object of the ledger in the folder ``path``; nothing is written.
+def verify(
+    path: Path | str,
+    origin: str | None = None,
+    keys: Sequence[Key] | None = None,
+    signatures: bool = True,
+    trusted: Head | None = None,
+) -> Report:
+    """Check every line, link, object, tile and checkpoint of the ledger in the folder ``path``; nothing is written.
 
     :param origin: when given, the ledger must be of it.
+    :param keys: the keys that may sign it; by default those that the ledger itself names.
+    :param signatures: false where the library for signatures is missing: checkpoints are then only compared.
     :param trusted: a head that was verified before and kept elsewhere: only what came after it is looked at, and that
         the entry before is the one with its hash, which stands for all before it. Bytes before that entry that were
-        changed since, and objects of entries before it, only a full verification finds.
+        changed since, objects of entries before it, tiles and checkpoints only a full verification looks at.
     :raises GoldenGooseError: the folder may not be read, which says nothing about the evidence.
     """
     folder = Path(path)
@@ -124,7 +145,7 @@ def verify(path: Path | str, origin: str | None = None, trusted: Head | None = N
         return report
     if origin is not None and origin != report.origin:
         report.add(None, "origin", f"it is of the origin '{report.origin}', not '{origin}'")
-    check = _Check(folder, report)
+    check = _Check(folder, report, TreeCheck(folder, report.origin, keys, signatures, report.add))
     check.run(trusted if trusted is not None and trusted.size else None)
     return report
 
@@ -132,7 +153,8 @@ def verify(path: Path | str, origin: str | None = None, trusted: Head | None = N
 class _Check:
     """One pass over the lines."""
 
-    def __init__(self, folder: Path, report: Report) -> None:
+    def __init__(self, folder: Path, report: Report, tree: TreeCheck) -> None:
+        self.tree = tree
         self.entries_path = folder / "entries.jsonl"
         self.lock_path = folder / "lock"
         self.report = report
@@ -165,6 +187,9 @@ class _Check:
         except OSError as error:
             self.report.add(None, "ledger", f"{self.entries_path} cannot be read: {error.strerror or error}")
             return
+        if not self.report.trusted:
+            self.tree.finish(self._lines())
+        self.report.signed = self.tree.latest.size if self.tree.latest else 0
         self.report.size, self.report.head = self.head.size, self.head.hash
         if self.head.size and self.report.state == "nothing_to_verify":
             self.report.state = "intact"
@@ -195,12 +220,16 @@ class _Check:
         return offset + len(line) + 1
 
     def _read(self, descriptor: int, start: int, whole: int) -> None:
-        for piece in sweep.pieces(self.entries_path, start, whole):
+        leaves = self.tree.wanted and not self.report.trusted
+        for piece in sweep.pieces(self.entries_path, start, whole, leaves):
             if piece.summary is not None and self._follows(piece.summary):
                 self._take(piece.summary)
                 continue
-            for number, (_offset, line) in enumerate(store.lines_from(descriptor, piece.start, piece.end)):
-                self._line(number, line.removesuffix(b"\n"))
+            for _offset, line in store.lines_from(descriptor, piece.start, piece.end):
+                self._line(line.removesuffix(b"\n"))
+                # After the chain: of one cause the plainer finding comes first.
+                if leaves:
+                    self.tree.leaf(leaf_hash(line.removesuffix(b"\n")))
         self._duplicates(descriptor, start, whole)
 
     def _follows(self, found: sweep.Summary) -> bool:
@@ -216,8 +245,18 @@ class _Check:
         self.ids.frombytes(found.ids)
         for sequence, reference in found.references:
             self._object(sequence, reference)
+        for place in range(0, len(found.leaves), HASH_BYTES):
+            self.tree.leaf(found.leaves[place : place + HASH_BYTES])
 
-    def _line(self, number: int, line: bytes) -> None:
+    def _lines(self) -> Iterator[bytes]:
+        """Yield the whole lines; of a ledger without tiles only those that may say that it is signed."""
+        with store.opened(self.entries_path, write=False) as descriptor:
+            size = store.after_last_feed(descriptor, store.settled_size(self.lock_path, self.entries_path))
+            if self.tree.wanted or store.contains(descriptor, SIGNED_MARK, size):
+                for _offset, line in store.lines_from(descriptor, 0, size):
+                    yield line.removesuffix(b"\n")
+
+    def _line(self, line: bytes) -> None:
         try:
             found = entry.parse(line)
         except BadLine as error:

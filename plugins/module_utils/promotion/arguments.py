@@ -42,9 +42,18 @@ def promoter(params: Mapping[str, Any], *, dry_run: bool) -> Promoter:
         # A rollback does without the source.
         services_dir=Path(params.get("services_dir") or "."),
         signer=lambda: _signer(params.get("vault_approle")),
+        anchor=(lambda: _anchor(evidence, params["vault_approle"])) if params.get("vault_approle") else None,
         rollout_timeout=float(params.get("rollout_timeout") or 120),
         dry_run=dry_run,
     )
+
+
+def _anchor(evidence: Evidence, approle: str) -> None:
+    # As with the signer: only a promotion needs Vault and its library.
+    from ..evidence.anchoring import vault_heads
+    from ..ledger import anchor
+
+    anchor(evidence.ledger, vault_heads(approle), evidence.metadata)
 
 
 def _signer(approle: str | None) -> Signer:

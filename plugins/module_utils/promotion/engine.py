@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ..cluster import ClusterError, ClusterUnavailable
-from ..ledger import Entry
+from ..errors import GoldenGooseError
+from ..ledger import Entry, LedgerError
 from ..services.model import Service, find_service
 from ..services.render import ANNOTATION_PROMOTION, render_manifests
 from .evaluate import evaluate
@@ -57,6 +58,8 @@ class Promoter:
     rollout_timeout: float = 120.0
     request_max_age: float = 3600.0
     dry_run: bool = False
+    # Signs what is in the ledger and keeps the head in Vault; None where nothing is anchored.
+    anchor: Callable[[], object] | None = None
 
     @contextmanager
     def guarded(self, name: str, doing: str) -> Iterator[dict[str, Any]]:
@@ -240,6 +243,8 @@ class Promoter:
 
     def _finish(self, service: Service, state: ServiceState, promotion: Promotion) -> Outcome:
         objects = manifests_of(self.evidence, promotion)
+        # What decided this promotion is in two places before the cluster is touched.
+        self._anchor()
         try:
             self.cluster.apply(objects)
             view = self.cluster.wait_rollout(COMPLIANT, service.name, promotion.digest, self.rollout_timeout)
@@ -253,6 +258,16 @@ class Promoter:
         except ClusterError as error:
             self._fail(state, promotion, str(error))
         completed = self._complete(promotion, state, view, answered)
+        try:
+            self._anchor()
+        except LedgerError:
+            raise
+        except GoldenGooseError as error:
+            raise AlreadyRecorded(
+                f"{service.name} is compliant and its evidence is complete, but the last entries are not anchored: "
+                f"{str(error).rstrip('.')}. Run it again to anchor them.",
+                promotion_id=promotion.id,
+            ) from error
         self.runs.release(service.name)
         return Outcome(
             "compliant",
@@ -263,6 +278,10 @@ class Promoter:
             promotion.id,
             completed.hash,
         )
+
+    def _anchor(self) -> None:
+        if self.anchor is not None:
+            self.anchor()
 
     def _answers(self, service: Service) -> dict[str, Any]:
         path = service.health.path

@@ -199,7 +199,7 @@ def test_only_what_came_after_a_trusted_head_is_looked_at(five: Ledger, add: Add
     assert verify(five.path, trusted=trusted).trusted == 5
     assert verify(five.path, trusted=trusted).intact
     add(number=5)
-    report = verify(five.path, ORIGIN, trusted)
+    report = verify(five.path, ORIGIN, trusted=trusted)
     assert (report.state, report.size, report.head) == ("intact", 6, five.head().hash)
     assert "The 1 new entries" in report.sentence()
     rewrite(five, lambda lines: [*lines[:5], lines[5].replace(b'"number":5', b'"number":7')])
