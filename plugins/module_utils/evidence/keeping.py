@@ -46,7 +46,7 @@ def check(path: Path | str, origin: str | None, copy: Path | str | None, keys: S
 
     :raises LedgerError: one of the two cannot be read.
     """
-    report = verify(path, origin, keys)
+    report = verify(path, origin, keys=keys)
     if copy is not None:
         try:
             problem = compare(path, copy)

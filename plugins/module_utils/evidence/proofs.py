@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from ..ledger import Checkpoint, Entry, Ledger, LedgerBroken, LedgerError, heads
 from ..ledger.merkle import leaf_hash
@@ -72,3 +73,34 @@ def consistency_proof(ledger: Ledger, old: int, size: int | None = None) -> tupl
             sequence=None,
         ) from error
     return older, latest, consistency_text(older.size, hashes, latest.note)
+
+
+def prove(
+    ledger: Ledger, *, sequence: int | None = None, id: str | None = None, since: int | None = None
+) -> dict[str, Any]:
+    """Return what evidence_proof_info returns, for just one of the three arguments.
+
+    :raises LedgerError: there is no such entry or checkpoint, or no checkpoint has the entry yet.
+    """
+    if since is not None:
+        _older, latest, text = consistency_proof(ledger, since)
+        return {"proof": text, "entry": None, "sequence": None, "checkpoint": latest.note, "key": str(latest.key)}
+    if id is not None:
+        known = ledger.find(id)
+        if known is None:
+            raise LedgerError(f"The ledger at {ledger.path} has no entry with the id {id}.")
+        sequence = known.sequence
+    number = sequence or 0
+    exported = inclusion_proof(ledger, number)
+    if exported is None:
+        raise LedgerError(
+            f"Entry {number} of {ledger.path} is in no checkpoint; it has {ledger.head().size} entries. "
+            "Run evidence_checkpoint when the entry is there."
+        )
+    return {
+        "proof": exported.text,
+        "entry": exported.entry.line.decode(),
+        "sequence": number,
+        "checkpoint": exported.checkpoint.note,
+        "key": str(exported.checkpoint.key),
+    }

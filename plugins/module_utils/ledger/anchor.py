@@ -146,7 +146,7 @@ class _Anchor:
     def _replacing(self) -> KeptHead:
         """Return the head that the ledger itself proves, after verifying all of it, and say so in an entry."""
         known = heads.keys(self.ledger.path)
-        report = verify(self.ledger.path, self.ledger.origin, known)
+        report = verify(self.ledger.path, self.ledger.origin, keys=known)
         if report.state != "intact":
             raise LedgerError(f"The lost head is not replaced by this ledger: {report.sentence()}")
         last = heads.latest(self.ledger.path, known)

@@ -17,7 +17,7 @@ from .errors import EntryRefused
 
 FORMAT = "golden-goose-ledger/1"
 TYPES = ("promotion", "validation")
-# What fits into an entry bundle of C2SP tlog-tiles, which states lengths in two bytes. Larger things are objects.
+# Without the line feed: C2SP tlog-tiles states the size of an entry in 16 bits. Larger things are objects.
 MAX_LINE_BYTES = 65_535
 
 _FIELDS = frozenset({"data", "hash", "id", "metadata", "previous_hash", "sequence", "timestamp", "type"})

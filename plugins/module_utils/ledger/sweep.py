@@ -29,8 +29,8 @@ _PARALLEL_BYTES = 4 * PIECE_BYTES
 class Summary:
     """A piece whose lines hold and follow each other.
 
-    ``ids`` are Python's hashes of the ids, which only tell which ones may be equal; ``leaves`` the leaf hashes of the
-    lines, 32 bytes each, if they were asked for.
+    ``ids`` are Python's hashes of the ids, which only tell which ones may be equal; ``leaves`` the hashes of the lines
+    as leaves of the tree, one after the other, where they are wanted.
     """
 
     sequence: int
@@ -40,8 +40,8 @@ class Summary:
     first_time: str
     last_time: str
     ids: bytes
-    references: list[tuple[int, ObjectRef]]
     leaves: bytes
+    references: list[tuple[int, ObjectRef]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +53,10 @@ class Piece:
     summary: Summary | None
 
 
-def pieces(path: Path, start: int, end: int, leaves: bool) -> Iterator[Piece]:
+def pieces(path: Path, start: int, end: int, leaves: bool = False) -> Iterator[Piece]:
     """Yield, in order, what was found in the whole lines of the file ``path`` between two offsets.
 
-    :param leaves: whether the leaf hashes of the Merkle tree are wanted.
-
+    :param leaves: whether the hashes of leaves are wanted.
     :raises OSError: it cannot be read.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -129,9 +128,9 @@ def _summary(descriptor: int, start: int, end: int, memory: Memory, leaves: bool
     try:
         first = entry.parse(lines[0])
         found = batch.check(lines, first.sequence, first.previous_hash, memory)
+        return _summed(found, b"".join(map(leaf_hash, lines)) if leaves else b"")
     except (entry.BadLine, Unsure):
         return None
-    return _summed(found, b"".join(map(leaf_hash, lines)) if leaves else b"")
 
 
 def _summed(found: Batch, leaves: bytes) -> Summary:
@@ -143,6 +142,6 @@ def _summed(found: Batch, leaves: bytes) -> Summary:
         found.times[0].decode(),
         found.times[-1].decode(),
         array("q", map(hash, found.ids)).tobytes(),
-        found.references,
         leaves,
+        found.references,
     )

@@ -8,8 +8,6 @@ The chain is followed in the same pass and over the same bytes as the tree: neit
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +18,6 @@ from .entry import BadLine, Entry
 from .errors import LedgerBroken
 
 TILES = "tile"
-# The end of every line; canonical JSON sorts the members, so nothing within data can stand there.
-_END = re.compile(rb'"sequence":([0-9]{1,16}),"timestamp":"[^"]{24}","type":"[a-z]+"}$')
-_PROBE = 1 << 12
 
 
 class EdgeBroken(LedgerBroken):
@@ -214,51 +209,17 @@ def _stored(folder: Path, head: Checkpoint, line: bytes) -> tiles.Growing:
 
 
 def _line(path: Path, wanted: int) -> tuple[bytes, int]:
-    """Return the entry ``wanted`` and the offset after it, found by halving the file."""
+    """Return the entry ``wanted`` and the offset after it."""
     with store.opened(path, write=False) as descriptor:
-        low, high = 0, store.whole_size(descriptor)
-        end = high
-        while low < high:
-            start, line = _line_around(descriptor, (low + high) // 2, end)
-            found = _END.search(line)
-            if found is None:
-                raise _Absent("a line is no entry", None)
-            number = int(found[1])
-            if number == wanted:
-                return line, start + len(line) + 1
-            if number < wanted:
-                low = start + len(line) + 1
-            else:
-                high = start
-        if low < end:
-            raise _Absent("entries are not in order", None)
+        end = store.whole_size(descriptor)
+        found = store.locate(descriptor, wanted, end)
         last = store.last_line(descriptor, end)
-    found = _END.search(last) if last else None
-    raise _Absent("there are fewer entries", int(found[1]) + 1 if found else 0)
-
-
-def _line_around(descriptor: int, middle: int, end: int) -> tuple[int, bytes]:
-    """Return (offset, line without feed) of the line that byte ``middle`` is in."""
-    start = middle
-    while start > 0:
-        low = max(0, start - _PROBE)
-        position = os.pread(descriptor, start - low, low).rfind(b"\n")
-        if position >= 0:
-            start = low + position + 1
-            break
-        start = low
-    line = b""
-    offset = start
-    while offset < end:
-        block = os.pread(descriptor, min(_PROBE, end - offset), offset)
-        position = block.find(b"\n")
-        if position >= 0 or not block:
-            return start, line + block[: max(position, 0)]
-        line += block
-        offset += len(block)
-        if len(line) > entry.MAX_LINE_BYTES:
-            break
-    return start, line
+    if found is not None:
+        offset, line = found
+        return line, offset + len(line) + 1
+    number = store.sequence_of(last) if last is not None else -1
+    # An older last entry: what is missing was cut off.
+    raise _Absent("it is not where it belongs", number + 1 if number is not None and number < wanted else None)
 
 
 def _lines(path: Path, offset: int, end: int) -> Iterator[bytes]:

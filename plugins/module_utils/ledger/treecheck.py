@@ -21,9 +21,6 @@ from .tree import TILES
 # (sequence or None, kind, message)
 Add = Callable[[int | None, str, str], None]
 
-# An entry with this names the key that signs the ledger.
-SIGNED_MARK = b'"event":"signing_key"'
-
 
 class TreeCheck:
     """Grows the tree of the lines and compares it at every size that was signed.
@@ -56,6 +53,11 @@ class TreeCheck:
         self._checked: set[Tile] = set()
         self._load(folder, origin, keys, signatures)
 
+    @property
+    def wanted(self) -> bool:
+        """Whether there is anything to compare leaves with."""
+        return self._noted or bool(self._present)
+
     def _load(self, folder: Path, origin: str, keys: Sequence[Key] | None, signatures: bool) -> None:
         try:
             known = heads.keys(folder) if keys is None else tuple(keys)
@@ -79,11 +81,6 @@ class TreeCheck:
         if self._signed and self.latest is None and not (folder / heads.LATEST).exists():
             self._add(None, "checkpoint", f"{folder / heads.LATEST} is missing; evidence_checkpoint makes it again")
 
-    @property
-    def wanted(self) -> bool:
-        """Whether there is anything to compare leaves with."""
-        return self._noted or bool(self._present)
-
     def leaf(self, leaf: bytes) -> None:
         """Take the leaf hash of the next line, in the order of the file."""
         if self._done:
@@ -103,7 +100,7 @@ class TreeCheck:
     def finish(self, lines: Iterable[bytes]) -> None:
         """All leaves were given: report what is missing, and compare the bundles with ``lines`` (without feeds)."""
         if not self.wanted:
-            if any(SIGNED_MARK in line for line in lines):
+            if any(b'"event":"signing_key"' in line for line in lines):
                 self._add(None, "unsigned", "its entries name the key that signs it, but there is no checkpoint")
             return
         if not self._done:

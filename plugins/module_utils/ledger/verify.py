@@ -6,19 +6,19 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import entry, store, sweep
+from . import entry, store, sweep, tree
 from .checkpoint import Key
 from .entry import BadLine, Entry
 from .errors import LedgerBroken, LedgerError, LedgerMissing
 from .ledger import Head, read_origin
 from .merkle import HASH_BYTES, leaf_hash
 from .objects import ObjectRef, Objects, references
-from .treecheck import SIGNED_MARK, TreeCheck
+from .treecheck import TreeCheck
 
 # A ledger that is garbage from end to end needs no report of a million lines.
 MAX_PROBLEMS = 100
@@ -63,8 +63,8 @@ class Report:
     head: str | None = None
     bytes: int = 0
     objects: int = 0
-    trusted: int = 0
     signed: int = 0
+    trusted: int = 0
     problem_count: int = 0
     problems: list[Problem] = field(default_factory=list)
 
@@ -105,9 +105,9 @@ class Report:
             "size": self.size,
             "head": self.head,
             "objects": self.objects,
-            "trusted": self.trusted,
             "signed": self.signed,
             "unanchored": self.unanchored,
+            "trusted": self.trusted,
             "problem_count": self.problem_count,
             "problems": [problem.as_dict() for problem in self.problems],
         }
@@ -116,18 +116,19 @@ class Report:
 def verify(
     path: Path | str,
     origin: str | None = None,
+    trusted: Head | None = None,
+    *,
     keys: Sequence[Key] | None = None,
     signatures: bool = True,
-    trusted: Head | None = None,
 ) -> Report:
     """Check every line, link, object, tile and checkpoint of the ledger in the folder ``path``; nothing is written.
 
     :param origin: when given, the ledger must be of it.
-    :param keys: the keys that may sign it; by default those that the ledger itself names.
-    :param signatures: false where the library for signatures is missing: checkpoints are then only compared.
     :param trusted: a head that was verified before and kept elsewhere: only what came after it is looked at, and that
         the entry before is the one with its hash, which stands for all before it. Bytes before that entry that were
-        changed since, objects of entries before it, tiles and checkpoints only a full verification looks at.
+        changed since, objects of entries before it and tiles away from the right edge, only a full verification finds.
+    :param keys: the keys that may sign it; by default those that the ledger itself names.
+    :param signatures: false where the library for signatures is missing: checkpoints are then only compared.
     :raises GoldenGooseError: the folder may not be read, which says nothing about the evidence.
     """
     folder = Path(path)
@@ -176,6 +177,7 @@ class _Check:
                 if start is not None:
                     self._read(descriptor, start, whole)
                     self.report.bytes = whole
+                    self._tree(descriptor, start, whole)
                 if size > whole:
                     message = f"the last line is unfinished ({size - whole} bytes); the next append sets it aside"
                     self.report.add(None, "torn_tail", message)
@@ -187,8 +189,6 @@ class _Check:
         except OSError as error:
             self.report.add(None, "ledger", f"{self.entries_path} cannot be read: {error.strerror or error}")
             return
-        if not self.report.trusted:
-            self.tree.finish(self._lines())
         self.report.signed = self.tree.latest.size if self.tree.latest else 0
         self.report.size, self.report.head = self.head.size, self.head.hash
         if self.head.size and self.report.state == "nothing_to_verify":
@@ -220,17 +220,25 @@ class _Check:
         return offset + len(line) + 1
 
     def _read(self, descriptor: int, start: int, whole: int) -> None:
-        leaves = self.tree.wanted and not self.report.trusted
-        for piece in sweep.pieces(self.entries_path, start, whole, leaves):
+        for piece in sweep.pieces(self.entries_path, start, whole, leaves=start == 0 and self.tree.wanted):
             if piece.summary is not None and self._follows(piece.summary):
                 self._take(piece.summary)
                 continue
-            for _offset, line in store.lines_from(descriptor, piece.start, piece.end):
-                self._line(line.removesuffix(b"\n"))
+            for number, (_offset, line) in enumerate(store.lines_from(descriptor, piece.start, piece.end)):
+                self._line(number, line.removesuffix(b"\n"))
                 # After the chain: of one cause the plainer finding comes first.
-                if leaves:
-                    self.tree.leaf(leaf_hash(line.removesuffix(b"\n")))
+                self.tree.leaf(leaf_hash(line.removesuffix(b"\n")))
         self._duplicates(descriptor, start, whole)
+
+    def _tree(self, descriptor: int, start: int, whole: int) -> None:
+        """Finish the comparison with the tree; when only new entries were looked at, with its right edge."""
+        if start == 0:
+            self.tree.finish(line.removesuffix(b"\n") for _at, line in store.lines_from(descriptor, 0, whole))
+        elif self.tree.latest is not None:
+            try:
+                tree.edge(self.entries_path.parent, self.report.origin or "", self.tree.latest)
+            except tree.EdgeBroken as error:
+                self.report.add(error.facts["sequence"], error.kind, str(error).rstrip("."))
 
     def _follows(self, found: sweep.Summary) -> bool:
         return (
@@ -243,20 +251,12 @@ class _Check:
         self.head = Head(found.sequence + found.count, found.last_hash)
         self.expected_hash, self.timestamp = found.last_hash, found.last_time
         self.ids.frombytes(found.ids)
+        for offset in range(0, len(found.leaves), HASH_BYTES):
+            self.tree.leaf(found.leaves[offset : offset + HASH_BYTES])
         for sequence, reference in found.references:
             self._object(sequence, reference)
-        for place in range(0, len(found.leaves), HASH_BYTES):
-            self.tree.leaf(found.leaves[place : place + HASH_BYTES])
 
-    def _lines(self) -> Iterator[bytes]:
-        """Yield the whole lines; of a ledger without tiles only those that may say that it is signed."""
-        with store.opened(self.entries_path, write=False) as descriptor:
-            size = store.after_last_feed(descriptor, store.settled_size(self.lock_path, self.entries_path))
-            if self.tree.wanted or store.contains(descriptor, SIGNED_MARK, size):
-                for _offset, line in store.lines_from(descriptor, 0, size):
-                    yield line.removesuffix(b"\n")
-
-    def _line(self, line: bytes) -> None:
+    def _line(self, number: int, line: bytes) -> None:
         try:
             found = entry.parse(line)
         except BadLine as error:

@@ -13,6 +13,9 @@ import pkgutil
 
 from ..errors import GoldenGooseError
 
+# Imported so that Ansible sends it along with the modules that hand it out.
+from . import golden_goose_verify
+
 NAME = "golden-goose-verify"
 
 
@@ -21,7 +24,7 @@ def program() -> bytes:
 
     :raises GoldenGooseError: it is not available from where this module was loaded.
     """
-    data = pkgutil.get_data(__name__, "golden_goose_verify.py")
+    data = pkgutil.get_data(__name__, f"{golden_goose_verify.__name__.rpartition('.')[2]}.py")
     if data is None:
         raise GoldenGooseError("The text of golden-goose-verify is not available, so no package can hold it.")
     # Files below module_utils are not to be run, so this one has no first line of a script there.
