@@ -19,7 +19,7 @@ from typing import Any
 
 from . import canonical, entry, fastjson
 from .entry import BadLine
-from .objects import ObjectRef, references
+from .objects import MARK, ObjectRef, references
 
 _HASH_MARK = b',"hash":"'
 _HASH_MEMBER = len(_HASH_MARK) + 64 + 1
@@ -143,7 +143,7 @@ def _check_data(
     for place, part in enumerate(parts):
         if not sound and not _sound(part, values[place], memory):
             values[place] = _parsed(lines[place]).data
-        if b'"sha256":' in part:
+        if MARK in part:
             batch.references += [(numbers[place], reference) for reference in references(values[place])]
     return values
 

@@ -10,7 +10,7 @@ import os
 import re
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .entry import MAX_LINE_BYTES
@@ -42,7 +42,9 @@ def opened(path: Path, write: bool = True) -> Iterator[int]:
     try:
         yield descriptor
     finally:
-        os.close(descriptor)
+        # What was to be durable went through fsync(2).
+        with suppress(OSError):
+            os.close(descriptor)
 
 
 def whole_size(descriptor: int) -> int:
