@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -50,7 +51,9 @@ def hold(path: Path, holder: str, wait_seconds: float = 0.0) -> Iterator[None]:
         _write_note(descriptor, json.dumps(note).encode())
         yield
     finally:
-        os.close(descriptor)
+        # The lock is dropped whatever close(2) says.
+        with contextlib.suppress(OSError):
+            os.close(descriptor)
 
 
 def _open(path: Path) -> int:
@@ -63,17 +66,20 @@ def _open(path: Path) -> int:
 
 
 def _write_note(descriptor: int, note: bytes) -> None:
-    """Replace the note in place: to cut the file each time would cost more than all the rest of a lock."""
+    """Replace the note in place: to cut the file each time would cost more than all the rest of a lock.
+
+    The note is only for people: where it cannot be written, as on a full disk, the lock itself still works.
+    """
     text = note.ljust(_NOTE_BYTES)
-    if os.pread(descriptor, len(text) + 1, 0) == text:
-        return  # We held it before, within this second.
-    try:
-        os.pwrite(descriptor, text, 0)
-        if os.fstat(descriptor).st_size > len(text):
-            os.ftruncate(descriptor, len(text))
-    except OSError:
-        # The note is only for people; where the disk is full the lock itself still works.
-        os.ftruncate(descriptor, 0)
+    with contextlib.suppress(OSError):
+        if os.pread(descriptor, len(text) + 1, 0) == text:
+            return  # We held it before, within this second.
+        try:
+            os.pwrite(descriptor, text, 0)
+            if os.fstat(descriptor).st_size > len(text):
+                os.ftruncate(descriptor, len(text))
+        except OSError:
+            os.ftruncate(descriptor, 0)
 
 
 def _acquire(descriptor: int, path: Path, wait_seconds: float) -> None:
@@ -88,11 +94,13 @@ def _acquire(descriptor: int, path: Path, wait_seconds: float) -> None:
                 continue
             held_by = _read_note(descriptor)
             raise LockHeld(f"{path} is held by {held_by}.", held_by=held_by) from error
+        except OSError as error:
+            raise GoldenGooseError(f"Cannot lock {path}: {error.strerror or error}.") from error
 
 
 def _read_note(descriptor: int) -> str:
     try:
         note = json.loads(os.pread(descriptor, 4096, 0))
         return f"{note['holder']} (pid {note['pid']}, since {note['since']})"
-    except (ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError):
         return "a process that has not said who it is"

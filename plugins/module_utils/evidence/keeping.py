@@ -58,9 +58,15 @@ def check(path: Path | str, origin: str | None, copy: Path | str | None, keys: S
 
 
 def keep_copy(
-    ledger: Ledger, target: Path | str, metadata: Mapping[str, Any] | None, dry_run: bool = False
+    ledger: Ledger,
+    target: Path | str,
+    metadata: Mapping[str, Any] | None,
+    dry_run: bool = False,
+    full: bool | None = None,
 ) -> BackupReport:
     """Bring the copy in ``target`` up to date; with ``metadata`` a ``backup`` entry tells of it.
+
+    :param full: as :func:`backup` takes it.
 
     The entry is copied as well. A copy that was up to date gets no entry: saying so would make it outdated.
 
@@ -69,7 +75,7 @@ def keep_copy(
     """
     if dry_run:
         return _preview(ledger, Path(target))
-    made = backup(ledger, target)
+    made = backup(ledger, target, full)
     # A checkpoint alone is nothing to write down: the entry would have to be signed again, and so on for ever.
     if metadata is None or not (made.copied_bytes or made.copied_objects):
         return made
@@ -79,7 +85,8 @@ def keep_copy(
         data={"size": made.size, "head": made.head, "target": str(target)},
         metadata=metadata,
     )
-    final = backup(ledger, target)
+    # What there was has been verified a moment ago.
+    final = backup(ledger, target, full=False)
     return BackupReport(
         size=final.size,
         head=final.head,

@@ -19,7 +19,7 @@ from typing import Any
 
 from . import canonical, entry, fastjson
 from .entry import BadLine
-from .objects import ObjectRef, references
+from .objects import MARK, ObjectRef, references
 
 _HASH_MARK = b',"hash":"'
 _HASH_MEMBER = len(_HASH_MARK) + 64 + 1
@@ -61,10 +61,12 @@ class Memory:
 
 
 def check(lines: Sequence[bytes], sequence: int, previous_hash: str, memory: Memory) -> Batch:
-    """Return what the ``lines`` (without feeds) hold, when the first has ``sequence`` and follows ``previous_hash``.
+    """Return what one or more ``lines`` (without feeds) hold, the first of ``sequence`` and after ``previous_hash``.
 
     :raises Unsure: a line is no entry, its hash is of other content, or it does not follow the one before.
     """
+    if max(map(len, lines)) > entry.MAX_LINE_BYTES:
+        raise Unsure
     batch = Batch(sequence, previous_hash)
     taken: list[bytes] = []
     parts: list[bytes] = []
@@ -101,10 +103,15 @@ def check(lines: Sequence[bytes], sequence: int, previous_hash: str, memory: Mem
     batch.data[:0] = _check_data(taken, parts, numbers, batch, memory)
     if len(numbers) != len(lines):
         batch.data = _in_order(batch, numbers)
+    batch.references.sort(key=_number)
     _check_ids(ids)
     _check_times(times, memory)
     batch.count, batch.last_hash = len(ids), previous.decode()
     return batch
+
+
+def _number(found: tuple[int, ObjectRef]) -> int:
+    return found[0]
 
 
 def _one(line: bytes, sequence: int, previous: bytes, batch: Batch, memory: Memory) -> bytes:
@@ -136,7 +143,7 @@ def _check_data(
     for place, part in enumerate(parts):
         if not sound and not _sound(part, values[place], memory):
             values[place] = _parsed(lines[place]).data
-        if b'"sha256":' in part:
+        if MARK in part:
             batch.references += [(numbers[place], reference) for reference in references(values[place])]
     return values
 

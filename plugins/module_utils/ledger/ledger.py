@@ -138,8 +138,13 @@ class Ledger:
 
     def _append(self, items: Sequence[Mapping[str, Any]], what: str) -> list[Appended]:
         said = statements(items)
-        with hold(self.lock_path, what, LOCK_WAIT_SECONDS):
-            found = self._appender.append(said, self._now(), items[0]["metadata"])
+        try:
+            with hold(self.lock_path, what, LOCK_WAIT_SECONDS):
+                found = self._appender.append(said, self._now(), items[0]["metadata"])
+        except OSError as error:
+            raise LedgerError(
+                f"Failed {what}: {error.strerror or error}. What was not acknowledged can be said again, with its id."
+            ) from error
         return [Appended(one, changed) for one, changed in found]
 
     def preview(

@@ -10,7 +10,7 @@ import os
 import re
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .entry import MAX_LINE_BYTES
@@ -42,7 +42,9 @@ def opened(path: Path, write: bool = True) -> Iterator[int]:
     try:
         yield descriptor
     finally:
-        os.close(descriptor)
+        # What was to be durable went through fsync(2).
+        with suppress(OSError):
+            os.close(descriptor)
 
 
 def whole_size(descriptor: int) -> int:
@@ -232,3 +234,13 @@ def locate(descriptor: int, sequence: int, end: int) -> tuple[int, bytes] | None
         else:
             high = start
     return None
+
+
+def contains(descriptor: int, mark: bytes, end: int) -> bool:
+    """Whether the first ``end`` bytes have ``mark`` within a line.
+
+    :raises OSError: the file cannot be read.
+    """
+    return any(
+        mark in os.pread(descriptor, min(_BLOCK + len(mark), end - offset), offset) for offset in range(0, end, _BLOCK)
+    )
