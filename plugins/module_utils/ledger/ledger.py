@@ -65,21 +65,11 @@ class Ledger:
         :raises LedgerError: another ledger or entries without a ledger.json are there, or it cannot be written.
         """
         ledger = cls(Path(path), checked_origin(origin))
-        if (ledger.path / _DESCRIPTION).exists():
-            return cls.open(path, origin, edge)
-        files.make_dirs(ledger.path.parent)
-        files.make_dirs(ledger.path, 0o750)
-        with hold(ledger.lock_path, "creating the ledger", LOCK_WAIT_SECONDS):
-            if ledger.entries_path.exists() and ledger.entries_path.stat().st_size:
-                raise LedgerBroken(
-                    f"{ledger.path} holds entries but no {_DESCRIPTION}; restore that file from the backup.",
-                    sequence=None,
-                )
-            # The description comes last: a ledger that is killed while being made is simply not there yet.
-            files.write_atomic(ledger.entries_path, b"", 0o640)
-            described = canonical.encode({"format": entry.FORMAT, "origin": origin}) + b"\n"
-            files.write_atomic(ledger.path / _DESCRIPTION, described, 0o640)
-        return cls.open(path, origin)
+        try:
+            ledger._make()
+        except OSError as error:
+            raise LedgerError(f"Cannot create the ledger at {path}: {error.strerror or error}.") from error
+        return cls.open(path, origin, edge)
 
     @classmethod
     def open(cls, path: Path | str, origin: str | None = None, edge: bool = True) -> Ledger:
@@ -102,6 +92,24 @@ class Ledger:
         if edge:
             tree.check_edge(folder, found)
         return cls(folder, found)
+
+    def _make(self) -> None:
+        if (self.path / _DESCRIPTION).exists():
+            return
+        files.make_dirs(self.path.parent)
+        files.make_dirs(self.path, 0o750)
+        with hold(self.lock_path, "creating the ledger", LOCK_WAIT_SECONDS):
+            if (self.path / _DESCRIPTION).exists():
+                return  # Another process was faster.
+            if self.entries_path.exists() and self.entries_path.stat().st_size:
+                raise LedgerBroken(
+                    f"{self.path} holds entries but no {_DESCRIPTION}; restore that file from the backup.",
+                    sequence=None,
+                )
+            # The description comes last: a ledger that is killed while being made is simply not there yet.
+            files.write_atomic(self.entries_path, b"", 0o640)
+            described = canonical.encode({"format": entry.FORMAT, "origin": self.origin}) + b"\n"
+            files.write_atomic(self.path / _DESCRIPTION, described, 0o640)
 
     def append(
         self,

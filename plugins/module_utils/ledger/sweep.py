@@ -20,9 +20,9 @@ from .batch import Batch, Memory, Unsure
 from .merkle import leaf_hash
 from .objects import ObjectRef
 
-PIECE_BYTES = 1 << 21
+PIECE_BYTES = 1 << 20
 # Below this one process is done before others have begun.
-_PARALLEL_BYTES = 4 * PIECE_BYTES
+_PARALLEL_BYTES = 8 * PIECE_BYTES
 
 
 @dataclass(frozen=True, slots=True)
