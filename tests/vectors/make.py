@@ -11,13 +11,16 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+# Makes the collection importable, so it comes first.
+from tests import conftest as _finder  # noqa: F401
+
+# isort: split
 from ansible_collections.golden_goose.compliance.plugins.module_utils.evidence.proofs import (
     consistency_proof,
     inclusion_proof,
 )
 from ansible_collections.golden_goose.compliance.plugins.module_utils.ledger import Ledger, anchor
 
-from tests import conftest as _finder  # noqa: F401 - makes the collection importable
 from tests.unit.ledger.second_place import Memory
 
 HERE = Path(__file__).parent
