@@ -27,7 +27,7 @@ options:
   vault_approle:
     description:
       - File with the promoter's Vault credentials. The ledger is then compared with the head that Vault keeps.
-      - A Vault that does not answer says nothing about the evidence, and is a warning.
+      - A Vault that does not answer, or a file that is not there, says nothing about the evidence, and is a warning.
     type: path
   keys:
     description:

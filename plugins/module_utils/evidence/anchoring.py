@@ -83,12 +83,15 @@ def _signed(ledger: Ledger) -> int:
 def compare_report(report: Report, path: Path | str, approle: Path | str) -> str | None:
     """Add to ``report`` what the head in Vault shows about the ledger at ``path``.
 
-    Return a warning when Vault does not answer: that says nothing about the evidence.
+    Return a warning when Vault does not answer, or the credentials are not there (after a teardown, on an auditor's
+    machine): that says nothing about the evidence.
 
-    :raises VaultError: the credentials are missing or refused.
+    :raises VaultError: the credentials are refused.
     """
     if report.origin is None:
         return None
+    if not Path(approle).is_file():
+        return f"The ledger was not compared with the head in Vault: there are no credentials at {approle}."
     try:
         _compare(Ledger(Path(path), report.origin), vault_heads(approle))
     except VaultDown as error:
