@@ -7,7 +7,7 @@ python=$1
 venv=$2
 uv_version=0.13.9
 # The controller's own needs; roles install what their programs need.
-packages=(ca-certificates git iproute2 iptables mmdebstrap podman python3-apt runc shellcheck)
+packages=(ca-certificates git iproute2 iptables mmdebstrap podman python3-apt runc shellcheck strace)
 
 if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
   echo "Golden Goose needs Python 3.11 or newer; '$python' is $("$python" --version 2>&1). Set PYTHON=… to one." >&2

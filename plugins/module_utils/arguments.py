@@ -18,12 +18,13 @@ LEDGER_OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
-def open_ledger(params: Mapping[str, Any]) -> Ledger:
+def open_ledger(params: Mapping[str, Any], edge: bool = True) -> Ledger:
     """Return the ledger that the module's ``ledger`` and ``origin`` name.
 
+    :param edge: whether its last signed entry has to be there; see ``Ledger.open``.
     :raises LedgerError: there is none, or it is of another origin.
     """
-    return Ledger.open(params["ledger"], params.get("origin"))
+    return Ledger.open(params["ledger"], params.get("origin"), edge)
 
 
 def audit_metadata(params: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -18,6 +19,8 @@ from .errors import GoldenGooseError
 from .files import make_dirs
 
 _POLL_SECONDS = 0.05
+# Notes are filled up with blanks to this length.
+_NOTE_BYTES = 512
 
 
 class LockHeld(GoldenGooseError):
@@ -34,9 +37,8 @@ def hold(path: Path, holder: str, wait_seconds: float = 0.0) -> Iterator[None]:
     :param wait_seconds: how long to wait for the lock before giving up.
     :raises LockHeld: another process still holds it.
     """
-    make_dirs(path.parent)
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = _open(path)
     except OSError as error:
         raise GoldenGooseError(f"Cannot open the lock {path}: {error.strerror or error}.") from error
     try:
@@ -46,19 +48,38 @@ def hold(path: Path, holder: str, wait_seconds: float = 0.0) -> Iterator[None]:
             "pid": os.getpid(),
             "since": datetime.now(UTC).isoformat(timespec="seconds"),
         }
-        # The note is only for people; where the disk is full the lock itself still works.
-        os.ftruncate(descriptor, 0)
         _write_note(descriptor, json.dumps(note).encode())
         yield
     finally:
-        os.close(descriptor)
+        # The lock is dropped whatever close(2) says.
+        with contextlib.suppress(OSError):
+            os.close(descriptor)
+
+
+def _open(path: Path) -> int:
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+    try:
+        return os.open(path, flags, 0o600)
+    except FileNotFoundError:
+        make_dirs(path.parent)
+        return os.open(path, flags, 0o600)
 
 
 def _write_note(descriptor: int, note: bytes) -> None:
-    try:
-        os.pwrite(descriptor, note, 0)
-    except OSError:
-        os.ftruncate(descriptor, 0)
+    """Replace the note in place: to cut the file each time would cost more than all the rest of a lock.
+
+    The note is only for people: where it cannot be written, as on a full disk, the lock itself still works.
+    """
+    text = note.ljust(_NOTE_BYTES)
+    with contextlib.suppress(OSError):
+        if os.pread(descriptor, len(text) + 1, 0) == text:
+            return  # We held it before, within this second.
+        try:
+            os.pwrite(descriptor, text, 0)
+            if os.fstat(descriptor).st_size > len(text):
+                os.ftruncate(descriptor, len(text))
+        except OSError:
+            os.ftruncate(descriptor, 0)
 
 
 def _acquire(descriptor: int, path: Path, wait_seconds: float) -> None:
@@ -73,11 +94,13 @@ def _acquire(descriptor: int, path: Path, wait_seconds: float) -> None:
                 continue
             held_by = _read_note(descriptor)
             raise LockHeld(f"{path} is held by {held_by}.", held_by=held_by) from error
+        except OSError as error:
+            raise GoldenGooseError(f"Cannot lock {path}: {error.strerror or error}.") from error
 
 
 def _read_note(descriptor: int) -> str:
     try:
         note = json.loads(os.pread(descriptor, 4096, 0))
         return f"{note['holder']} (pid {note['pid']}, since {note['since']})"
-    except (ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError):
         return "a process that has not said who it is"

@@ -24,6 +24,14 @@ options:
     description: Folder of the copy on the managed host, best on another disk.
     type: path
     required: true
+  verification:
+    description:
+      - V(full) verifies and compares all of ledger and copy.
+      - V(new) verifies what came since the last backup; changes to older entries and objects are not found.
+      - V(auto) is V(full) for a ledger of fewer than 10000 entries, and for a larger one once a day.
+    type: str
+    choices: [auto, full, new]
+    default: auto
 attributes:
   check_mode:
     description: Can run in check mode without making changes.
@@ -81,13 +89,18 @@ from ansible_collections.golden_goose.compliance.plugins.module_utils.evidence.k
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={**LEDGER_OPTIONS, "target": {"type": "path", "required": True}},
+        argument_spec={
+            **LEDGER_OPTIONS,
+            "target": {"type": "path", "required": True},
+            "verification": {"type": "str", "choices": ["auto", "full", "new"], "default": "auto"},
+        },
         supports_check_mode=True,
     )
     params = module.params
     try:
         metadata = audit_metadata(params) if params["metadata"] else None
-        kept = keep_copy(open_ledger(params), params["target"], metadata, dry_run=module.check_mode)
+        full = {"auto": None, "full": True, "new": False}[params["verification"]]
+        kept = keep_copy(open_ledger(params), params["target"], metadata, dry_run=module.check_mode, full=full)
     except GoldenGooseError as error:
         module.fail_json(msg=str(error), **error.facts)
     module.exit_json(changed=kept.changed, backup=kept.as_dict())

@@ -24,6 +24,17 @@ options:
       - Folder of the copy that M(golden_goose.compliance.evidence_backup) keeps.
       - The ledger must still have every entry that the copy has. Cut-off last entries are noticed only this way.
     type: path
+  vault_approle:
+    description:
+      - File with the promoter's Vault credentials. The ledger is then compared with the head that Vault keeps.
+      - A Vault that does not answer, or a file that is not there, says nothing about the evidence, and is a warning.
+    type: path
+  keys:
+    description:
+      - The only public keys that may have signed the ledger, each as C(<origin>+<id>+<base64>).
+      - By default those that the ledger names itself, which whoever can write to it could have changed.
+    type: list
+    elements: str
   required_state:
     description:
       - V(intact) fails on anything else.
@@ -79,6 +90,12 @@ report:
     objects:
       description: Number of objects that entries refer to.
       type: int
+    signed:
+      description: Number of entries that the latest checkpoint has; 0 without one.
+      type: int
+    unanchored:
+      description: Number of entries that are in no checkpoint yet.
+      type: int
     problem_count:
       description: Number of problems.
       type: int
@@ -101,7 +118,9 @@ report:
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.golden_goose.compliance.plugins.module_utils.arguments import LEDGER_OPTIONS
 from ansible_collections.golden_goose.compliance.plugins.module_utils.errors import GoldenGooseError
+from ansible_collections.golden_goose.compliance.plugins.module_utils.evidence.anchoring import compare_report
 from ansible_collections.golden_goose.compliance.plugins.module_utils.evidence.keeping import check
+from ansible_collections.golden_goose.compliance.plugins.module_utils.ledger import Key
 
 
 def main() -> None:
@@ -109,14 +128,21 @@ def main() -> None:
         argument_spec={
             **LEDGER_OPTIONS,
             "copy": {"type": "path"},
+            "vault_approle": {"type": "path"},
+            "keys": {"type": "list", "elements": "str", "no_log": False},
             "required_state": {"type": "str", "choices": ["intact", "any"], "default": "intact"},
         },
         supports_check_mode=True,
     )
+    params = module.params
     try:
-        report = check(module.params["ledger"], module.params["origin"], module.params["copy"])
+        keys = [Key.parse(text) for text in params["keys"]] if params["keys"] else None
+        report = check(params["ledger"], params["origin"], params["copy"], keys)
+        warning = compare_report(report, params["ledger"], params["vault_approle"]) if params["vault_approle"] else None
     except GoldenGooseError as error:
         module.fail_json(msg=str(error), **error.facts)
+    if warning:
+        module.warn(warning)
     facts = {"changed": False, "summary": report.sentence(), "report": report.as_dict()}
     if module.params["required_state"] == "intact" and not report.intact:
         module.fail_json(msg=report.sentence(), **facts)

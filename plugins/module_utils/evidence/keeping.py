@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..ledger import (
     BackupReport,
     Head,
+    Key,
     Ledger,
     LedgerBroken,
     LedgerError,
@@ -38,12 +39,14 @@ def create(path: Path | str, origin: str, dry_run: bool = False) -> tuple[bool, 
         return True, Ledger.create(path, origin).head()
 
 
-def check(path: Path | str, origin: str | None, copy: Path | str | None) -> Report:
+def check(path: Path | str, origin: str | None, copy: Path | str | None, keys: Sequence[Key] | None = None) -> Report:
     """Verify the ledger at ``path``, and that it still has everything that its ``copy`` has.
+
+    :param keys: the only keys that may have signed it; by default those that it names itself.
 
     :raises LedgerError: one of the two cannot be read.
     """
-    report = verify(path, origin)
+    report = verify(path, origin, keys=keys)
     if copy is not None:
         try:
             problem = compare(path, copy)
@@ -55,9 +58,15 @@ def check(path: Path | str, origin: str | None, copy: Path | str | None) -> Repo
 
 
 def keep_copy(
-    ledger: Ledger, target: Path | str, metadata: Mapping[str, Any] | None, dry_run: bool = False
+    ledger: Ledger,
+    target: Path | str,
+    metadata: Mapping[str, Any] | None,
+    dry_run: bool = False,
+    full: bool | None = None,
 ) -> BackupReport:
     """Bring the copy in ``target`` up to date; with ``metadata`` a ``backup`` entry tells of it.
+
+    :param full: as :func:`backup` takes it.
 
     The entry is copied as well. A copy that was up to date gets no entry: saying so would make it outdated.
 
@@ -66,8 +75,9 @@ def keep_copy(
     """
     if dry_run:
         return _preview(ledger, Path(target))
-    made = backup(ledger, target)
-    if not made.changed or metadata is None:
+    made = backup(ledger, target, full)
+    # A checkpoint alone is nothing to write down: the entry would have to be signed again, and so on for ever.
+    if metadata is None or not (made.copied_bytes or made.copied_objects):
         return made
     ledger.append(
         type="validation",
@@ -75,7 +85,8 @@ def keep_copy(
         data={"size": made.size, "head": made.head, "target": str(target)},
         metadata=metadata,
     )
-    final = backup(ledger, target)
+    # What there was has been verified a moment ago.
+    final = backup(ledger, target, full=False)
     return BackupReport(
         size=final.size,
         head=final.head,

@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Build the evidence package and the Golden Goose distribution of a service that is compliant.
 
-``<packages>/<service>/<hash_chain_id>/`` holds evidence/, image/, manifests/, distribution.yml and SHA256SUMS.
-Each part appears whole; SHA256SUMS is written last, and only then does the link ``latest`` lead there.
+``<packages>/<service>/<hash_chain_id>/`` holds evidence/, image/, manifests/, proof/, distribution.yml, SHA256SUMS and
+the program golden-goose-verify. Each part appears whole; SHA256SUMS is written last, and only then does the link
+``latest`` lead there.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .. import verifier
 from ..errors import GoldenGooseError
 from ..files import make_dirs, write_atomic
 from ..images.archive import archive_digest
@@ -26,6 +28,7 @@ from ..ledger import Ledger
 from ..locks import hold
 from . import folders
 from .documents import METADATA, evidence_documents
+from .proofs import inclusion_proof
 from .query import select
 from .requirements import Subject, require_all
 from .tagging import provisional
@@ -135,9 +138,25 @@ def _build(ledger: Ledger, subject: Subject, package: Path, images: Path) -> Non
     folders.place_folder(package / "evidence", evidence_documents(ledger, subject))
     folders.place_folder(package / "manifests", manifests)
     folders.place_folder(package / "image", {f"{_hex(subject)}.oci.tar": image})
-    folders.remove_others(package, {"evidence", "manifests", "image"})
+    proof = _proof(ledger, subject)
+    if proof:
+        folders.place_folder(package / "proof", proof)
+    folders.remove_others(package, {"evidence", "manifests", "image"} | ({"proof"} if proof else set()))
+    write_atomic(package / verifier.NAME, verifier.program(), 0o755)
     write_atomic(package / "distribution.yml", _distribution(subject, sorted(manifests)))
     write_atomic(package / folders.SUMS, folders.sums(package))
+
+
+def _proof(ledger: Ledger, subject: Subject) -> dict[str, folders.Content]:
+    """Return the completed entry, the proof that it is in the ledger, and the key; nothing while it is not anchored."""
+    exported = inclusion_proof(ledger, subject.completed.sequence)
+    if exported is None:
+        return {}
+    return {
+        "completed.json": exported.entry.line + b"\n",
+        "completed.tlog-proof": exported.text.encode(),
+        "keys": f"{exported.checkpoint.key}\n".encode(),
+    }
 
 
 def _image(subject: Subject, images: Path) -> Path:
@@ -195,6 +214,9 @@ def _wrong(ledger: Ledger, subject: Subject, package: Path) -> str | None:
         return f"built again: {altered}"
     if folders.place_folder(package / "evidence", evidence_documents(ledger, subject), dry_run=True):
         return "built again: its evidence is not what the ledger gives"
+    proof = _proof(ledger, subject)
+    if proof and folders.place_folder(package / "proof", proof, dry_run=True):
+        return "built again: the ledger can prove it now"
     if _sha256(package) not in _recorded(ledger, subject):
         return "built again: the ledger does not know its SHA256SUMS"
     return None

@@ -34,8 +34,8 @@ class Figures:
     ``compliance`` is 1 for a service whose latest evidence makes it compliant, else 0. The two ratios lie
     between 0 and 1, and are NaN while there is nothing to take a ratio of. ``last_failed`` is 1 for a service
     whose latest finished promotion did not succeed, ``revoked`` for one whose compliant digest no longer passes.
-    ``last_entry`` is in seconds since 1970, NaN without entries. ``reason`` says in one sentence what is
-    wrong, empty when nothing is.
+    ``unanchored`` entries are durable, but in no signed checkpoint yet. ``last_entry`` is in seconds since 1970,
+    NaN without entries. ``reason`` says in one sentence what is wrong, empty when nothing is.
     """
 
     ledger_state: str
@@ -43,6 +43,7 @@ class Figures:
     entries: int = 0
     bytes: int = 0
     problems: int = 0
+    unanchored: int = 0
     last_entry: float = math.nan
     success_rate: float = math.nan
     completeness: float = math.nan
@@ -61,7 +62,7 @@ def read(path: Path) -> Figures:
     """Verify the ledger in the folder ``path`` and return its figures; whatever is wrong becomes a figure."""
     try:
         report = verify(path)
-        entries = Ledger.open(path).entries(strict=False) if report.size else iter(())
+        entries = Ledger.open(path, edge=False).entries(strict=False) if report.size else iter(())
         # An entry that was appended since the verification belongs to the next reading.
         return compute(report, islice(entries, report.size))
     except (GoldenGooseError, OSError) as error:
@@ -86,6 +87,7 @@ def compute(report: Report, entries: Iterable[Entry]) -> Figures:
         reason="" if report.intact else report.sentence(),
         entries=report.size,
         bytes=report.bytes,
+        unanchored=report.unanchored,
         problems=report.problem_count if report.state != "nothing_to_verify" else 0,
         last_entry=last.seconds,
         success_rate=_success_rate(promotions),

@@ -93,6 +93,11 @@ def _ledger(figures: Figures) -> Iterator[Metric]:
     yield _single("golden_goose_audit_chain_intact", "0 when an entry cannot be believed.", int(figures.chain_intact))
     yield _single("golden_goose_ledger_entries", "Entries in the ledger.", figures.entries)
     yield _single("golden_goose_ledger_bytes", "Bytes of all entries.", figures.bytes)
+    yield _single(
+        "golden_goose_ledger_unanchored_entries",
+        "Entries that are durable, but whose head is not signed and kept in Vault yet.",
+        figures.unanchored,
+    )
     yield _single("golden_goose_ledger_problems", "Things that do not hold.", figures.problems)
     if not math.isnan(figures.last_entry):
         yield _single("golden_goose_ledger_last_entry_timestamp_seconds", "Time of the last entry.", figures.last_entry)

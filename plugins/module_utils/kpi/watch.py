@@ -13,7 +13,7 @@ from pathlib import Path
 from .figures import Figures, read
 
 # Files of the ledger whose change is a reason to read it again.
-_WATCHED = ("entries.jsonl", "ledger.json")
+_WATCHED = ("entries.jsonl", "ledger.json", "checkpoint")
 _Stamp = tuple[int, int, int]
 _ABSENT: _Stamp = (-1, -1, -1)
 

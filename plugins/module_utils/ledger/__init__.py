@@ -8,7 +8,11 @@ The format is described in docs/ledger-format.md, precisely enough to check a le
 
 from __future__ import annotations
 
+from . import heads
+from .anchor import Anchored, HeadMoved, Heads, anchor
 from .backup import BackupReport, backup, compare
+from .checkpoint import BadCheckpoint, Checkpoint, Key
+from .diagnosis import AnchorBroken
 from .entry import Entry, genesis_hash
 from .errors import EntryConflict, EntryRefused, LedgerBroken, LedgerError, LedgerMissing
 from .ledger import Appended, Head, Ledger
@@ -16,12 +20,19 @@ from .objects import ObjectRef, Objects
 from .verify import Problem, Report, verify
 
 __all__ = [
+    "AnchorBroken",
+    "Anchored",
     "Appended",
     "BackupReport",
+    "BadCheckpoint",
+    "Checkpoint",
     "Entry",
     "EntryConflict",
     "EntryRefused",
     "Head",
+    "HeadMoved",
+    "Heads",
+    "Key",
     "Ledger",
     "LedgerBroken",
     "LedgerError",
@@ -30,8 +41,10 @@ __all__ = [
     "Objects",
     "Problem",
     "Report",
+    "anchor",
     "backup",
     "compare",
     "genesis_hash",
+    "heads",
     "verify",
 ]

@@ -5,22 +5,35 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 from .. import files
+from ..errors import GoldenGooseError
 from ..locks import hold
-from . import store
+from . import checkpoint, heads, store, tree
+from .checkpoint import BadCheckpoint, Key
+from .entry import parse
 from .errors import LedgerBroken, LedgerError
-from .ledger import LOCK_WAIT_SECONDS, Ledger
+from .ledger import LOCK_WAIT_SECONDS, Head, Ledger
+from .objects import MARK as OBJECT_MARK
 from .objects import references
 from .verify import Problem, Report, verify
 
 _BLOCK = 1 << 20
+# Entries: so few are verified before anybody notices.
+SMALL = 10_000
+# Seconds.
+FULL_EVERY = 24 * 3600.0
+_VERIFIED = "verified.json"
+# What the copy does without, or is made again for it.
+_MADE_AGAIN = frozenset({"torn_tail", "tile", "unsigned"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +57,15 @@ class BackupReport:
         }
 
 
-def backup(ledger: Ledger, target: Path | str) -> BackupReport:
+def backup(ledger: Ledger, target: Path | str, full: bool | None = None) -> BackupReport:
     """Bring the copy in the folder ``target`` up to date, then verify the copy itself.
 
     Only what is new is written: the copy, too, is only ever added to. A kill leaves a copy that the next
     call completes.
 
+    :param full: whether to verify and compare all of both, or only what is new since the last backup. By default all
+        of it in a ledger of fewer than ``SMALL`` entries, and of a larger one when that was last done over
+        ``FULL_EVERY`` ago. Changes to old entries and objects are found by a full one alone.
     :raises LedgerBroken: the source does not hold, is shorter than its copy, or differs from it: something
         was edited or cut, and the copy is what to restore from.
     :raises LedgerError: the copy cannot be written, or does not verify.
@@ -57,17 +73,23 @@ def backup(ledger: Ledger, target: Path | str) -> BackupReport:
     folder = Path(target)
     if folder.resolve() == ledger.path.resolve():
         raise LedgerError(f"The backup of {ledger.path} cannot be the ledger itself; give another folder.")
-    found = verify(ledger.path, ledger.origin)
+    # Taken before the entries are looked at: all of these are of entries that are there.
+    signed, keys = heads.notes(ledger.path), heads.keys(ledger.path)
+    since = _verified_before(folder, full)
+    found = verify(ledger.path, ledger.origin, trusted=since.head if since else None)
     _refuse_unsound(ledger, found, folder)
-    copy = Ledger.create(folder, ledger.origin)
+    copy = Ledger.create(folder, ledger.origin, edge=False)
     with hold(copy.lock_path, f"copying {ledger.path} to {folder}", LOCK_WAIT_SECONDS):
         # Objects first: a copy never holds an entry without what it refers to.
-        copied_objects = _copy_objects(ledger, copy)
-        copied_bytes = _copy_entries(ledger, copy, found.bytes)
-    checked = verify(folder, ledger.origin)
+        start = _end_of(copy, since.head if since else None)
+        copied_objects = _copy_objects(ledger, copy, start, found.bytes)
+        copied_bytes = _copy_entries(ledger, copy, start, found.bytes)
+    copied_heads = _copy_heads(copy, [note for _path, note in signed], keys)
+    checked = verify(folder, ledger.origin, trusted=since.head if since else None)
     if checked.head != found.head or (found.size and not checked.intact):
         raise LedgerError(f"The copy in {folder} does not verify: {checked.sentence()}", report=checked.as_dict())
-    changed = bool(copied_bytes or copied_objects)
+    _remember(folder, checked, since)
+    changed = bool(copied_bytes or copied_objects or copied_heads)
     return BackupReport(found.size, found.head, str(folder), changed, copied_bytes, copied_objects)
 
 
@@ -93,7 +115,7 @@ def compare(path: Path | str, target: Path | str) -> Problem | None:
 
 
 def _refuse_unsound(ledger: Ledger, found: Report, target: Path) -> None:
-    serious = [problem for problem in found.problems if problem.kind != "torn_tail"]
+    serious = [problem for problem in found.problems if problem.kind not in _MADE_AGAIN]
     if serious:
         raise LedgerBroken(
             f"{ledger.path} is not copied to {target}: {found.sentence()} Restore from the copy there.",
@@ -102,18 +124,73 @@ def _refuse_unsound(ledger: Ledger, found: Report, target: Path) -> None:
         )
 
 
-def _copy_objects(source: Ledger, copy: Ledger) -> int:
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """What a backup verified before: that all up to ``head`` is in the copy; all of it at ``full_at`` (Unix time)."""
+
+    head: Head
+    full_at: float
+
+
+def _verified_before(folder: Path, full: bool | None) -> _Before | None:
+    """Return what need not be verified again, or None for a full verification.
+
+    It is kept beside the copy: who could forge it there could forge the copy as well.
+    """
+    file = folder / _VERIFIED
+    if full or not file.is_file():
+        return None
+    try:
+        said = files.read_json(file, "What was verified before")
+        before = _Before(Head(int(said["size"]), str(said["head"])), float(said["full_at"]))
+    except (GoldenGooseError, KeyError, TypeError, ValueError):
+        return None
+    recent = 0 <= time.time() - before.full_at < FULL_EVERY
+    return before if before.head.size and (full is False or (recent and before.head.size >= SMALL)) else None
+
+
+def _remember(folder: Path, checked: Report, since: _Before | None) -> None:
+    if checked.size and (since is None or since.head.size != checked.size):
+        said = {
+            "size": checked.size,
+            "head": checked.head,
+            "full_at": since.full_at if since else round(time.time(), 3),
+        }
+        files.write_atomic(folder / _VERIFIED, json.dumps(said, sort_keys=True).encode() + b"\n", 0o640)
+
+
+def _end_of(copy: Ledger, head: Head | None) -> int:
+    """Return the offset after the last entry of ``head`` in the copy; in the ledger it is the same."""
+    if head is None:
+        return 0
+    with store.opened(copy.entries_path, write=False) as descriptor:
+        end = store.after_last_feed(descriptor, os.fstat(descriptor).st_size)
+        found = store.locate(descriptor, head.size - 1, end)
+    if found is None or parse(found[1]).hash != head.hash:
+        raise LedgerBroken(
+            f"{copy.entries_path} lacks entries that were copied there: it was cut or rewritten. Find out what "
+            "happened to the copy before anything else.",
+            sequence=head.size - 1,
+        )
+    return found[0] + len(found[1]) + 1
+
+
+def _copy_objects(source: Ledger, copy: Ledger, start: int, size: int) -> int:
+    """Copy the objects that entries between two offsets refer to, and what was set aside."""
     copied = 0
     seen: set[str] = set()
-    for entry in source.entries():
-        for reference in references(entry.data):
-            sha256 = reference["sha256"]
-            if sha256 in seen:
+    with store.opened(source.entries_path, write=False) as descriptor:
+        for _offset, line in store.lines_from(descriptor, start, size):
+            if OBJECT_MARK not in line:
                 continue
-            seen.add(sha256)
-            if copy.objects.problem(reference):
-                copy.objects.put_file(source.objects.path(sha256))
-                copied += 1
+            for reference in references(parse(line.removesuffix(b"\n")).data):
+                sha256 = reference["sha256"]
+                if sha256 in seen:
+                    continue
+                seen.add(sha256)
+                if copy.objects.problem(reference):
+                    copy.objects.put_file(source.objects.path(sha256))
+                    copied += 1
     return copied + _copy_torn(source, copy)
 
 
@@ -125,8 +202,32 @@ def _copy_torn(source: Ledger, copy: Ledger) -> int:
     return copied
 
 
-def _copy_entries(source: Ledger, copy: Ledger, size: int) -> int:
-    """Write to the copy what the first ``size`` bytes of the source have beyond it; return how many bytes."""
+def _copy_heads(copy: Ledger, notes: list[str], keys: Sequence[Key]) -> int:
+    """Give the copy every checkpoint, and tiles made from its own entries; return how many checkpoints are new."""
+    added = sum(heads.add_key(copy.path, key) for key in keys)
+    for note in notes[:-1]:
+        added += heads.keep(copy.path, checkpoint.parse(note, keys))
+    if not notes:
+        return added
+    latest = checkpoint.parse(notes[-1], keys)
+    try:
+        published = heads.latest(copy.path, keys)
+        if published is not None and (published.size, published.root) == (latest.size, latest.root):
+            tree.edge(copy.path, copy.origin, published)
+            return added
+        grown = tree.edge(copy.path, copy.origin, published)
+    except (BadCheckpoint, tree.EdgeBroken):
+        grown = tree.edge(copy.path, copy.origin, None)
+    tree.grow(copy.path, grown, latest.size)
+    tree.apply(copy.path, grown, latest)
+    return added + 1
+
+
+def _copy_entries(source: Ledger, copy: Ledger, start: int, size: int) -> int:
+    """Write to the copy what the first ``size`` bytes of the source have beyond it; return how many bytes.
+
+    They are compared from the offset ``start``, where an entry begins.
+    """
     with store.opened(copy.entries_path) as descriptor:
         have = os.fstat(descriptor).st_size
         if have > size:
@@ -135,9 +236,9 @@ def _copy_entries(source: Ledger, copy: Ledger, size: int) -> int:
                 "entries were cut off. Restore from the copy.",
                 sequence=None,
             )
-        offset = 0
+        offset = start
         try:
-            for block in _blocks(source.entries_path, size):
+            for block in _blocks(source.entries_path, start, size):
                 known = min(len(block), max(0, have - offset))
                 if os.pread(descriptor, known, offset) != block[:known]:
                     raise LedgerBroken(
@@ -162,8 +263,10 @@ def _write(descriptor: int, data: bytes, offset: int) -> None:
         data, offset = data[count:], offset + count
 
 
-def _blocks(path: Path, size: int) -> Iterator[bytes]:
+def _blocks(path: Path, start: int, end: int) -> Iterator[bytes]:
     with path.open("rb") as stream:
+        stream.seek(start)
+        size = end - start
         while size > 0 and (block := stream.read(min(_BLOCK, size))):
             size -= len(block)
             yield block

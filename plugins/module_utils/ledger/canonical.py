@@ -14,8 +14,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from . import fastjson
+
 # RFC 7493 (I-JSON): beyond this an IEEE double no longer tells neighbours apart.
-MAX_SAFE_INTEGER = 2**53 - 1
+MAX_SAFE_INTEGER = fastjson.MAX_SAFE_INTEGER
 # Ours, not the RFC's: a limit that every reader can honour without running out of stack.
 MAX_DEPTH = 64
 
@@ -33,6 +35,16 @@ def encode(value: Any) -> bytes:
     :raises NotCanonical: another type, an integer beyond ±(2^53-1), NaN, an infinity, a lone surrogate,
         or nesting deeper than ``MAX_DEPTH``.
     """
+    if fastjson.plain(value, MAX_DEPTH):
+        try:
+            return fastjson.write(value)
+        except (ValueError, TypeError, RecursionError):
+            pass  # A lone surrogate; the exact writer below says so.
+    return encode_exact(value)
+
+
+def encode_exact(value: Any) -> bytes:
+    """Return the same bytes as :func:`encode`, by this module alone."""
     parts: list[str] = []
     _write(value, parts, 0)
     try:
@@ -46,6 +58,26 @@ def decode_strict(line: bytes) -> Any:
 
     :raises NotCanonical: the bytes are not JSON, repeat a key, or are not the canonical form.
     """
+    value = _read_fast(line)
+    return _read_exact(line) if value is _UNSURE else value
+
+
+_UNSURE = object()
+
+
+def _read_fast(line: bytes) -> Any:
+    """Return the value of a line that is plainly canonical; what is not, the exact reader looks at."""
+    try:
+        value = fastjson.read(line)
+        # A repeated key, a blank, another order or escape: the bytes come out differently.
+        if fastjson.plain(value, MAX_DEPTH) and fastjson.write(value) == line:
+            return value
+    except (ValueError, TypeError, RecursionError):
+        pass
+    return _UNSURE
+
+
+def _read_exact(line: bytes) -> Any:
     try:
         value = json.loads(
             line.decode("utf-8"),
@@ -57,7 +89,7 @@ def decode_strict(line: bytes) -> Any:
         raise
     except (ValueError, RecursionError) as error:
         raise NotCanonical(f"not JSON: {error}") from error
-    if encode(value) != line:
+    if encode_exact(value) != line:
         raise NotCanonical("JSON, but not in the canonical form of RFC 8785")
     return value
 

@@ -17,8 +17,8 @@ from .errors import EntryRefused
 
 FORMAT = "golden-goose-ledger/1"
 TYPES = ("promotion", "validation")
-# Larger things are objects; a reader never needs more memory than this for a line.
-MAX_LINE_BYTES = 1 << 20
+# Without the line feed: C2SP tlog-tiles states the size of an entry in 16 bits. Larger things are objects.
+MAX_LINE_BYTES = 65_535
 
 _FIELDS = frozenset({"data", "hash", "id", "metadata", "previous_hash", "sequence", "timestamp", "type"})
 _HASH = re.compile(r"[0-9a-f]{64}")
@@ -101,22 +101,56 @@ def seal(
 
     :raises EntryRefused: a field has a form that a reader would refuse.
     """
-    fields: dict[str, Any] = {
-        "data": dict(data),
-        "id": id,
-        "metadata": dict(metadata),
-        "previous_hash": previous_hash,
-        "sequence": sequence,
-        "timestamp": timestamp,
-        "type": type,
-    }
     try:
-        fields["hash"] = hashlib.sha256(canonical.encode(fields)).hexdigest()
-        line = canonical.encode(fields)
-        # Reading back what is about to be written keeps writer and reader from ever disagreeing.
-        return parse(line)
-    except (canonical.NotCanonical, BadLine) as error:
+        encoded, about = canonical.encode(dict(data)), canonical.encode(dict(metadata))
+    except canonical.NotCanonical as error:
         raise EntryRefused(f"The entry is refused: {error}.") from error
+    return seal_encoded(sequence, id, timestamp, type, encoded, about, previous_hash)
+
+
+def seal_encoded(
+    sequence: int, id: str, timestamp: str, type: str, data: bytes, metadata: bytes, previous_hash: str
+) -> Entry:
+    """Return what :func:`seal` does, for ``data`` and ``metadata`` that are in canonical form already.
+
+    :raises EntryRefused: a field has a form that a reader would refuse.
+    """
+    try:
+        line, _hash = write(sequence, id, timestamp, type, data, metadata, previous_hash)
+    except canonical.NotCanonical as error:
+        raise EntryRefused(f"The entry is refused: {error}.") from error
+    return accepted(line)
+
+
+def accepted(line: bytes) -> Entry:
+    """Return the entry of a ``line`` that is about to be written: writer and reader must never disagree.
+
+    :raises EntryRefused: a reader would refuse it.
+    """
+    try:
+        return parse(line)
+    except BadLine as error:
+        raise EntryRefused(f"The entry is refused: {error}.") from error
+
+
+def write(
+    sequence: int, id: str, timestamp: str, type: str, data: bytes, metadata: bytes, previous_hash: str
+) -> tuple[bytes, str]:
+    """Return (line, hash) for ``data`` and ``metadata`` in canonical form; what the line holds is not checked.
+
+    The members stand in the order of RFC 8785, so the parts make a canonical whole.
+    """
+    before = b'{"data":' + data
+    link = f'"previous_hash":"{previous_hash}","sequence":{sequence},"timestamp":"{timestamp}"'
+    after = f',"id":{_quoted(id)},"metadata":'.encode() + metadata + f',{link},"type":{_quoted(type)}}}'.encode()
+    digest = hashlib.sha256(before + after).hexdigest()
+    return before + f',"hash":"{digest}"'.encode() + after, digest
+
+
+def _quoted(text: str) -> str:
+    if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
+        return f'"{text}"'
+    return canonical.encode(text).decode()
 
 
 def parse(line: bytes) -> Entry:
@@ -133,10 +167,18 @@ def parse(line: bytes) -> Entry:
     if not isinstance(value, dict) or value.keys() != _FIELDS:
         raise BadLine("line", f"the line is not an object with exactly the fields {', '.join(sorted(_FIELDS))}")
     _check_fields(value)
-    unsealed = {key: item for key, item in value.items() if key != "hash"}
-    if hashlib.sha256(canonical.encode(unsealed)).hexdigest() != value["hash"]:
+    if hashlib.sha256(_without_hash(line, value)).hexdigest() != value["hash"]:
         raise BadLine("hash", "the content does not have the hash that the line states: it was edited")
     return Entry(event=value["data"]["event"], line=line, **value)
+
+
+def _without_hash(line: bytes, value: dict[str, Any]) -> bytes:
+    """Return the canonical form without the member ``hash``: the canonical ``line`` with that member cut out."""
+    member = f',"hash":"{value["hash"]}","id":"{value["id"]}","metadata":'.encode()
+    before, _member, after = line.partition(member)
+    if member in after:  # It is also somewhere within data or metadata.
+        return canonical.encode({key: item for key, item in value.items() if key != "hash"})
+    return before + member[member.index(b',"id":"') :] + after
 
 
 def _check_fields(value: dict[str, Any]) -> None:
@@ -155,8 +197,13 @@ def _check_fields(value: dict[str, Any]) -> None:
         if not isinstance(value[key], dict):
             raise BadLine("line", f"{key} is not an object")
     event = value["data"].get("event")
-    if not isinstance(event, str) or not _EVENT.fullmatch(event):
+    if not isinstance(event, str) or not is_event(event):
         raise BadLine("line", "data.event is not a lower-case name")
+
+
+def is_event(name: str) -> bool:
+    """Whether ``name`` can be ``data.event``."""
+    return _EVENT.fullmatch(name) is not None
 
 
 def _is_uuid(value: Any) -> bool:

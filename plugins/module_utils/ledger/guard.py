@@ -24,6 +24,18 @@ _SECRET_VALUE = re.compile(
 )
 
 
+# What the canonical bytes of a value have, in lower case, when there may be a secret in it.
+_MARKS = (b'"hv', b'"s.', b'"b.', b'"eyj', b"private key-----", *(f'"{key}"'.encode() for key in sorted(_SECRET_KEYS)))
+
+
+def suspicious(encoded: bytes) -> bool:
+    """Say whether :func:`refuse_secrets` has to look at the value with these canonical bytes; quick."""
+    if not encoded.isascii():
+        return True  # Letters such as the Kelvin sign become ASCII in lower case.
+    lower = encoded.lower()
+    return any(mark in lower for mark in _MARKS)
+
+
 def check_metadata(metadata: Mapping[str, Any]) -> None:
     """Refuse metadata without the keys of addendum 8.2.
 

@@ -8,9 +8,9 @@
 
 from __future__ import annotations
 
-import os
+import json
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,10 +18,11 @@ from typing import Any
 
 from .. import files
 from ..locks import hold
-from . import canonical, clock, entry, store, torn
+from . import canonical, clock, entry, store, tree
+from .appending import Appender, Statement, broken, statements
 from .entry import BadLine, Entry
-from .errors import EntryConflict, EntryRefused, LedgerBroken, LedgerError, LedgerMissing
-from .guard import check_metadata, refuse_secrets
+from .errors import EntryConflict, LedgerBroken, LedgerError, LedgerMissing
+from .index import Index
 from .objects import Objects
 
 LOCK_WAIT_SECONDS = 30.0
@@ -55,35 +56,29 @@ class Ledger:
         self.torn_path = path / "torn"
         self.objects = Objects(path / "objects" / "sha256")
         self._now = now
+        self._appender = Appender(path, origin, Index(path))
 
     @classmethod
-    def create(cls, path: Path | str, origin: str) -> Ledger:
-        """Return the ledger at ``path``, made when it is not there.
+    def create(cls, path: Path | str, origin: str, edge: bool = True) -> Ledger:
+        """Return the ledger at ``path``, made when it is not there; ``edge`` is that of :meth:`open`.
 
         :raises LedgerError: another ledger or entries without a ledger.json are there, or it cannot be written.
         """
         ledger = cls(Path(path), checked_origin(origin))
-        if (ledger.path / _DESCRIPTION).exists():
-            return cls.open(path, origin)
-        files.make_dirs(ledger.path.parent)
-        files.make_dirs(ledger.path, 0o750)
-        with hold(ledger.lock_path, "creating the ledger", LOCK_WAIT_SECONDS):
-            if ledger.entries_path.exists() and ledger.entries_path.stat().st_size:
-                raise LedgerBroken(
-                    f"{ledger.path} holds entries but no {_DESCRIPTION}; restore that file from the backup.",
-                    sequence=None,
-                )
-            # The description comes last: a ledger that is killed while being made is simply not there yet.
-            files.write_atomic(ledger.entries_path, b"", 0o640)
-            described = canonical.encode({"format": entry.FORMAT, "origin": origin}) + b"\n"
-            files.write_atomic(ledger.path / _DESCRIPTION, described, 0o640)
-        return cls.open(path, origin)
+        try:
+            ledger._make()
+        except OSError as error:
+            raise LedgerError(f"Cannot create the ledger at {path}: {error.strerror or error}.") from error
+        return cls.open(path, origin, edge)
 
     @classmethod
-    def open(cls, path: Path | str, origin: str | None = None) -> Ledger:
-        """Return the ledger that is at ``path``.
+    def open(cls, path: Path | str, origin: str | None = None, edge: bool = True) -> Ledger:
+        """Return the ledger that is at ``path``, after looking at its right edge.
 
         :param origin: when given, it must be the ledger's.
+        :param edge: whether the entries have to reach what the latest checkpoint says (false for reports about a
+            ledger that is known to be broken).
+        :raises LedgerBroken: the last entry that was signed is gone or is another one.
         :raises LedgerMissing: there is none.
         :raises LedgerError: it is of another origin or format.
         """
@@ -94,7 +89,27 @@ class Ledger:
                 f"The ledger at {folder} is of the origin '{found}', not '{origin}'; "
                 "use the ledger of this environment or correct golden_goose_ledger_origin."
             )
+        if edge:
+            tree.check_edge(folder, found)
         return cls(folder, found)
+
+    def _make(self) -> None:
+        if (self.path / _DESCRIPTION).exists():
+            return
+        files.make_dirs(self.path.parent)
+        files.make_dirs(self.path, 0o750)
+        with hold(self.lock_path, "creating the ledger", LOCK_WAIT_SECONDS):
+            if (self.path / _DESCRIPTION).exists():
+                return  # Another process was faster.
+            if self.entries_path.exists() and self.entries_path.stat().st_size:
+                raise LedgerBroken(
+                    f"{self.path} holds entries but no {_DESCRIPTION}; restore that file from the backup.",
+                    sequence=None,
+                )
+            # The description comes last: a ledger that is killed while being made is simply not there yet.
+            files.write_atomic(self.entries_path, b"", 0o640)
+            described = canonical.encode({"format": entry.FORMAT, "origin": self.origin}) + b"\n"
+            files.write_atomic(self.path / _DESCRIPTION, described, 0o640)
 
     def append(
         self,
@@ -114,12 +129,31 @@ class Ledger:
         :raises LedgerError: it could not be written; the ledger is as it was.
         :raises LockHeld: another writer kept the lock for ``LOCK_WAIT_SECONDS``.
         """
-        full, said = _checked(type, event, data, metadata)
-        with hold(self.lock_path, f"appending '{event}' to {self.path}", LOCK_WAIT_SECONDS):
-            self._repair(metadata)
-            if known := self._same(id, said, locked=True):
-                return Appended(known, changed=False)
-            return Appended(self._write(id or str(uuid.uuid4()), type, full, metadata), changed=True)
+        item = {"type": type, "event": event, "data": data, "metadata": metadata, "id": id}
+        return self._append([item], f"appending '{event}' to {self.path}")[0]
+
+    def append_many(self, items: Sequence[Mapping[str, Any]]) -> list[Appended]:
+        """Add a group of entries with one lock and one fsync; when this returns all of them are on disk.
+
+        Nothing of a group that raises is acknowledged, and nothing of it is kept. A kill in between may leave some
+        first entries of it, whole: with ``id`` given, saying the group again completes it.
+
+        :param items: mappings with ``type``, ``event``, ``data``, ``metadata`` and perhaps ``id``, as :meth:`append`
+            takes them, in the order in which they are to stand.
+        :raises GoldenGooseError: as :meth:`append` does, for any of them.
+        """
+        return self._append(items, f"appending {len(items)} entries to {self.path}") if items else []
+
+    def _append(self, items: Sequence[Mapping[str, Any]], what: str) -> list[Appended]:
+        said = statements(items)
+        try:
+            with hold(self.lock_path, what, LOCK_WAIT_SECONDS):
+                found = self._appender.append(said, self._now(), items[0]["metadata"])
+        except OSError as error:
+            raise LedgerError(
+                f"Failed {what}: {error.strerror or error}. What was not acknowledged can be said again, with its id."
+            ) from error
+        return [Appended(one, changed) for one, changed in found]
 
     def preview(
         self,
@@ -134,18 +168,18 @@ class Ledger:
 
         Nothing is written. It raises what ``append`` raises for the same arguments.
         """
-        full, said = _checked(type, event, data, metadata)
+        [said] = statements([{"type": type, "event": event, "data": data, "metadata": metadata, "id": id}])
         head = self.head()
-        if known := self._same(id, said, locked=False):
+        if known := self._same(said):
             return known
-        entry.seal(
-            sequence=head.size,
-            id=id or str(uuid.uuid4()),
-            timestamp=clock.stamp(self._now()),
-            type=type,
-            data=full,
-            metadata=metadata,
-            previous_hash=head.hash,
+        entry.seal_encoded(
+            head.size,
+            id or str(uuid.uuid4()),
+            clock.stamp(self._now()),
+            said.type,
+            said.data,
+            said.metadata,
+            head.hash,
         )
         return None
 
@@ -164,7 +198,7 @@ class Ledger:
                     raise BadLine("link", "it does not follow the entry before it")
             except BadLine as error:
                 if strict:
-                    raise self._broken(number, str(error)) from error
+                    raise broken(self.path, number, str(error)) from error
                 if error.kind == "link":
                     yield found
                 continue
@@ -172,24 +206,16 @@ class Ledger:
             yield found
 
     def find(self, id: str) -> Entry | None:
-        """Return the entry with this ``id``. Reads the file; lines that cannot hold it are not parsed.
+        """Return the entry with this ``id``, found through the index; what the index lacks is read.
 
         :raises LedgerBroken: the line that names the id is not a sound entry.
         """
-        return self._find(id, locked=False)
-
-    def _find(self, id: str, locked: bool) -> Entry | None:
-        mark = f'"id":"{id}"'.encode()
-        for number, line in enumerate(self._whole_lines(locked)):
-            if mark not in line:
-                continue
+        with store.opened(self.entries_path, write=False) as descriptor:
             try:
-                found = entry.parse(line)
-            except BadLine as error:
-                raise self._broken(number, str(error)) from error
-            if found.id == id:
-                return found
-        return None
+                size = store.settled_size(self.lock_path, self.entries_path)
+                return self._appender.find(id, descriptor, size)
+            except OSError as error:
+                raise LedgerError(f"Cannot read {self.entries_path}: {error.strerror or error}.") from error
 
     def head(self) -> Head:
         """Return size and hash of the ledger, reading only its last line.
@@ -199,45 +225,16 @@ class Ledger:
         with store.opened(self.entries_path) as descriptor:
             return self._head(self._last(descriptor, store.whole_size(descriptor)))
 
-    def _same(self, id: str | None, said: bytes, locked: bool) -> Entry | None:
-        """Return the entry with this id when it says the same; None when there is none."""
-        known = self._find(id, locked) if id is not None else None
-        if known is not None and known.content() != said:
+    def _same(self, said: Statement) -> Entry | None:
+        """Return the entry with the id of ``said`` when it says the same; None when there is none."""
+        known = self.find(said.id) if said.id is not None else None
+        if known is not None and known.content() != said.content:
             raise EntryConflict(
-                f"Entry {known.sequence} of {self.path} already has the id {id} with other content; "
+                f"Entry {known.sequence} of {self.path} already has the id {said.id} with other content; "
                 "evidence is never rewritten, use a new id.",
                 sequence=known.sequence,
             )
         return known
-
-    def _write(self, id: str, type: str, data: Mapping[str, Any], metadata: Mapping[str, Any]) -> Entry:
-        """Seal and write one entry. The caller holds the lock and has repaired the tail."""
-        with store.opened(self.entries_path) as descriptor:
-            size = os.fstat(descriptor).st_size
-            last = self._last(descriptor, size)
-            head = self._head(last)
-            sealed = entry.seal(
-                sequence=head.size,
-                id=id,
-                timestamp=clock.stamp(self._now(), last.timestamp if last else None),
-                type=type,
-                data=data,
-                metadata=metadata,
-                previous_hash=head.hash,
-            )
-            store.write_line(descriptor, sealed.line, size, self.entries_path)
-        return sealed
-
-    def _repair(self, metadata: Mapping[str, Any]) -> None:
-        """Set an unfinished last line aside and say so in the ledger. The caller holds the lock."""
-        with store.opened(self.entries_path) as descriptor:
-            size = store.whole_size(descriptor)
-            self._last(descriptor, size)  # A broken last line is looked into by people, not repaired.
-            torn.set_aside(descriptor, size, self.torn_path)
-        for piece in torn.pending(self.torn_path):
-            if self._find(piece.id, locked=True) is None:
-                self._write(piece.id, "validation", piece.data(), metadata)
-            piece.done()
 
     def _last(self, descriptor: int, size: int) -> Entry | None:
         line = store.last_line(descriptor, size)
@@ -255,23 +252,14 @@ class Ledger:
     def _head(self, last: Entry | None) -> Head:
         return Head(last.sequence + 1, last.hash) if last else Head(0, entry.genesis_hash(self.origin))
 
-    def _whole_lines(self, locked: bool = False) -> Iterator[bytes]:
-        """Yield the whole lines; ``locked`` says that the caller holds the lock, which nobody else can share."""
+    def _whole_lines(self) -> Iterator[bytes]:
         try:
-            lock = None if locked else self.lock_path
-            size = store.settled_size(lock, self.entries_path)
+            size = store.settled_size(self.lock_path, self.entries_path)
             for line in store.lines(self.entries_path, size):
                 if line.endswith(b"\n"):
                     yield line[:-1]
         except OSError as error:
             raise LedgerError(f"Cannot read {self.entries_path}: {error.strerror or error}.") from error
-
-    def _broken(self, number: int, why: str) -> LedgerBroken:
-        return LedgerBroken(
-            f"Entry {number} of {self.path} does not hold: {why}. Run the playbook verify for all that is "
-            "wrong, and compare with the backup.",
-            sequence=number,
-        )
 
 
 def checked_origin(origin: str) -> str:
@@ -301,23 +289,15 @@ def read_origin(path: Path) -> str:
         raise LedgerError(f"Cannot read the ledger at {path}: {error.strerror or error}.") from error
     if absent:
         raise LedgerMissing(f"There is no ledger at {path}; create it with the role evidence_ledger.")
-    described = files.read_json(file, "The description of the ledger")
-    if not isinstance(described, dict) or described.get("format") != entry.FORMAT:
+    try:
+        described = json.loads(file.read_bytes())
+    except OSError as error:
+        raise LedgerError(f"Cannot read {file}: {error.strerror or error}.") from error
+    except ValueError:
+        described = None
+    if not isinstance(described, dict) or described.get("format") != entry.FORMAT or len(described) != 2:
         raise LedgerBroken(f"{file} does not describe a ledger of the format {entry.FORMAT}.", sequence=None)
     origin = described.get("origin")
     if not isinstance(origin, str) or not origin:
         raise LedgerBroken(f"{file} names no origin; restore it from the backup.", sequence=None)
     return origin
-
-
-def _checked(
-    type: str, event: str, data: Mapping[str, Any], metadata: Mapping[str, Any]
-) -> tuple[dict[str, Any], bytes]:
-    """Return the full data of an entry, and the bytes of what it says."""
-    if data.get("event", event) != event:
-        raise EntryRefused(f"data.event is '{data['event']}' but the entry is of the event '{event}'.")
-    full = {**data, "event": event}
-    check_metadata(metadata)
-    refuse_secrets(full)
-    refuse_secrets(metadata, "metadata")
-    return full, entry.content(type, full, metadata)

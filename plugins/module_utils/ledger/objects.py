@@ -18,6 +18,8 @@ from ..files import make_dirs, sha256_file, sync_directory
 from .errors import LedgerBroken, LedgerError
 
 _BLOCK = 1 << 20
+# Every canonical line that refers to an object has these bytes.
+MARK = b'"sha256":'
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _DEFAULT_MEDIA_TYPE = "application/octet-stream"
 

@@ -7,73 +7,101 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .entry import MAX_LINE_BYTES
 from .errors import LedgerBroken, LedgerError
 
-_CHUNK = 1 << 16
+_CHUNK = 1 << 12
+_BLOCK = 1 << 20
+# The end of every line: canonical JSON sorts the members, so nothing within data can stand there.
+_SEQUENCE = re.compile(rb'"sequence":([0-9]{1,16}),"timestamp":"[^"]{24}","type":"[a-z]+"}$')
 _READER_WAIT_SECONDS = 5.0
 _POLL_SECONDS = 0.005
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[int]:
-    """Open ``entries.jsonl`` for an append; the caller holds the ledger's lock.
+def opened(path: Path, write: bool = True) -> Iterator[int]:
+    """Open ``entries.jsonl``, for an append unless ``write`` is false; who appends holds the ledger's lock.
 
     :raises LedgerError: it cannot be opened.
     """
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        descriptor = os.open(path, (os.O_RDWR if write else os.O_RDONLY) | os.O_CLOEXEC)
     except FileNotFoundError as error:
         raise LedgerBroken(
             f"{path} is missing although the ledger exists; restore the ledger from its backup.", sequence=None
         ) from error
     except OSError as error:
-        raise LedgerError(f"Cannot open {path} for writing: {error.strerror or error}.") from error
+        purpose = "writing" if write else "reading"
+        raise LedgerError(f"Cannot open {path} for {purpose}: {error.strerror or error}.") from error
     try:
         yield descriptor
     finally:
-        os.close(descriptor)
+        # What was to be durable went through fsync(2).
+        with suppress(OSError):
+            os.close(descriptor)
 
 
 def whole_size(descriptor: int) -> int:
     """Return the size in bytes up to and including the last line feed: what was ever acknowledged is in it."""
     end = os.fstat(descriptor).st_size
-    return _after_last_feed(descriptor, end)
+    return after_last_feed(descriptor, end)
 
 
 def last_line(descriptor: int, size: int) -> bytes | None:
     """Return the last whole line within the first ``size`` bytes (which end with a feed), or None."""
     if size == 0:
         return None
-    start = _after_last_feed(descriptor, size - 1)
+    start = after_last_feed(descriptor, size - 1)
     return os.pread(descriptor, size - 1 - start, start)
 
 
-def _after_last_feed(descriptor: int, end: int) -> int:
+def after_last_feed(descriptor: int, end: int) -> int:
+    """Return the offset after the last line feed among the first ``end`` bytes; 0 when there is none."""
+    chunk = _CHUNK
     while end > 0:
-        start = max(0, end - _CHUNK)
+        start = max(0, end - chunk)
         found = os.pread(descriptor, end - start, start).rfind(b"\n")
         if found >= 0:
             return start + found + 1
-        end = start
+        end, chunk = start, min(2 * chunk, _BLOCK)
     return 0
+
+
+def after_feed(descriptor: int, start: int, end: int) -> int:
+    """Return the offset after the first line feed at or after ``start - 1``, or ``end`` when there is none.
+
+    :raises OSError: the file cannot be read.
+    """
+    offset = start - 1
+    while offset < end:
+        block = os.pread(descriptor, min(_BLOCK if offset >= start else _CHUNK, end - offset), offset)
+        if (found := block.find(b"\n")) >= 0:
+            return offset + found + 1
+        if not block:
+            return end
+        offset += len(block)
+    return end
 
 
 def write_line(descriptor: int, line: bytes, size: int, path: Path) -> int:
     """Write ``line`` and its feed at offset ``size``, make it durable, return the new size.
+
+    Lines that are joined by feeds are one group: one fsync for all, and all are taken back when it fails.
 
     :raises LedgerError: it could not be made durable; the file is again ``size`` bytes long.
     """
     record = line + b"\n"
     try:
         written = 0
+        rest = memoryview(record)
         while written < len(record):
-            written += os.pwrite(descriptor, record[written:], size + written)
+            written += os.pwrite(descriptor, rest[written:], size + written)
         os.fsync(descriptor)
     except OSError as error:
         undone = _cut_back(descriptor, size)
@@ -138,3 +166,81 @@ def lines(path: Path, size: int) -> Iterator[bytes]:
                 return
             left -= len(line)
             yield line
+
+
+def lines_from(descriptor: int, offset: int, size: int) -> Iterator[tuple[int, bytes]]:
+    """Yield (offset, line with its feed) of the whole lines between ``offset``, where one begins, and ``size``.
+
+    Memory is bounded as in :func:`lines`.
+
+    :raises OSError: the file cannot be read.
+    """
+    rest = b""
+    while offset + len(rest) < size:
+        block = os.pread(descriptor, min(_BLOCK, size - offset - len(rest)), offset + len(rest))
+        if not block:
+            return
+        rest += block
+        start = 0
+        while (end := rest.find(b"\n", start) + 1) > 0:
+            yield offset + start, rest[start:end]
+            start = end
+        offset, rest = offset + start, rest[start:]
+        while len(rest) > MAX_LINE_BYTES + 1:
+            yield offset, rest[: MAX_LINE_BYTES + 1]
+            offset, rest = offset + MAX_LINE_BYTES + 1, rest[MAX_LINE_BYTES + 1 :]
+
+
+def line_at(descriptor: int, offset: int) -> bytes:
+    """Return the line that begins at ``offset``, without its feed; no more of it than an entry may have and one byte.
+
+    :raises OSError: the file cannot be read.
+    """
+    block = os.pread(descriptor, _CHUNK, offset)
+    if b"\n" not in block:
+        block = os.pread(descriptor, MAX_LINE_BYTES + 2, offset)
+    return block.partition(b"\n")[0]
+
+
+def count_lines(descriptor: int, end: int) -> int:
+    """Return how many lines end within the first ``end`` bytes."""
+    return sum(os.pread(descriptor, min(_BLOCK, end - offset), offset).count(b"\n") for offset in range(0, end, _BLOCK))
+
+
+def sequence_of(line: bytes) -> int | None:
+    """Return the sequence that ``line`` states, or None when it is no entry; nothing else of it is checked."""
+    found = _SEQUENCE.search(line)
+    return int(found[1]) if found else None
+
+
+def locate(descriptor: int, sequence: int, end: int) -> tuple[int, bytes] | None:
+    """Return (offset, line without feed) of the line that states ``sequence``, by halving the first ``end`` bytes.
+
+    ``end`` is that of a whole line. None when it is not found, as in a file whose lines are not in order.
+
+    :raises OSError: the file cannot be read.
+    """
+    low, high = 0, end
+    while low < high:
+        start = after_last_feed(descriptor, (low + high) // 2)
+        line = line_at(descriptor, start)
+        number = sequence_of(line)
+        if number is None:
+            return None
+        if number == sequence:
+            return start, line
+        if number < sequence:
+            low = start + len(line) + 1
+        else:
+            high = start
+    return None
+
+
+def contains(descriptor: int, mark: bytes, end: int) -> bool:
+    """Whether the first ``end`` bytes have ``mark`` within a line.
+
+    :raises OSError: the file cannot be read.
+    """
+    return any(
+        mark in os.pread(descriptor, min(_BLOCK + len(mark), end - offset), offset) for offset in range(0, end, _BLOCK)
+    )

@@ -5,22 +5,27 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import entry, store
+from . import entry, store, sweep, tree
+from .checkpoint import Key
 from .entry import BadLine, Entry
 from .errors import LedgerBroken, LedgerError, LedgerMissing
 from .ledger import Head, read_origin
-from .objects import Objects, references
+from .merkle import HASH_BYTES, leaf_hash
+from .objects import ObjectRef, Objects, references
+from .treecheck import TreeCheck
 
 # A ledger that is garbage from end to end needs no report of a million lines.
 MAX_PROBLEMS = 100
+# Ids are compared in shares of about this power of two.
+_SHARE_BITS = 18
 # What can be mended from the backup without doubting any entry.
-_INCOMPLETE = frozenset({"torn_tail", "object_missing", "object_altered"})
+_INCOMPLETE = frozenset({"torn_tail", "object_missing", "object_altered", "tile", "unsigned"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +34,8 @@ class Problem:
 
     ``sequence`` is the entry concerned (None: the ledger as a whole). ``kind`` is one of ``line``, ``hash``,
     ``link``, ``missing``, ``order``, ``duplicate_id``, ``timestamp``, ``origin``, ``ledger``, ``absent``,
-    ``torn_tail``, ``object_missing``, ``object_altered``; compared with a copy also ``cut`` and ``rewritten``.
+    ``torn_tail``, ``object_missing``, ``object_altered``; compared with a copy or with checkpoints also ``cut`` and
+    ``rewritten``; of the tree ``checkpoint``, ``tile`` and ``unsigned``.
     """
 
     sequence: int | None
@@ -47,7 +53,8 @@ class Report:
     ``state`` is ``intact``, ``broken`` (an entry cannot be believed), ``incomplete`` (entries hold, but an
     object is missing or altered, or the last line is unfinished) or ``nothing_to_verify`` (no entry at all,
     which proves nothing). ``size`` is the number of entries, ``head`` the last hash, ``bytes`` the length of
-    the whole lines. At most ``MAX_PROBLEMS`` problems are kept; ``problem_count`` counts them all.
+    the whole lines, ``signed`` how many entries the latest checkpoint has (0 without one). At most
+    ``MAX_PROBLEMS`` problems are kept; ``problem_count`` counts them all.
     """
 
     state: str = "nothing_to_verify"
@@ -56,12 +63,19 @@ class Report:
     head: str | None = None
     bytes: int = 0
     objects: int = 0
+    signed: int = 0
+    trusted: int = 0
     problem_count: int = 0
     problems: list[Problem] = field(default_factory=list)
 
     @property
     def intact(self) -> bool:
         return self.state == "intact"
+
+    @property
+    def unanchored(self) -> int:
+        """How many entries are durable but in no checkpoint yet."""
+        return max(0, self.size - self.signed)
 
     def add(self, sequence: int | None, kind: str, message: str) -> None:
         self.problem_count += 1
@@ -75,7 +89,8 @@ class Report:
     def sentence(self) -> str:
         """Return the finding in one sentence."""
         if self.state == "intact":
-            return f"All {self.size} entries of '{self.origin}' hold, and so do {self.objects} objects."
+            which = f"All {self.size} entries" if not self.trusted else f"The {self.size - self.trusted} new entries"
+            return f"{which} of '{self.origin}' hold, and so do {self.objects} objects."
         if not self.problems:
             return "There is nothing to verify: the ledger has no entries."
         first = self.problems[0]
@@ -90,15 +105,30 @@ class Report:
             "size": self.size,
             "head": self.head,
             "objects": self.objects,
+            "signed": self.signed,
+            "unanchored": self.unanchored,
+            "trusted": self.trusted,
             "problem_count": self.problem_count,
             "problems": [problem.as_dict() for problem in self.problems],
         }
 
 
-def verify(path: Path | str, origin: str | None = None) -> Report:
-    """Check every line, link and object of the ledger in the folder ``path``; nothing is written.
+def verify(
+    path: Path | str,
+    origin: str | None = None,
+    trusted: Head | None = None,
+    *,
+    keys: Sequence[Key] | None = None,
+    signatures: bool = True,
+) -> Report:
+    """Check every line, link, object, tile and checkpoint of the ledger in the folder ``path``; nothing is written.
 
     :param origin: when given, the ledger must be of it.
+    :param trusted: a head that was verified before and kept elsewhere: only what came after it is looked at, and that
+        the entry before is the one with its hash, which stands for all before it. Bytes before that entry that were
+        changed since, objects of entries before it and tiles away from the right edge, only a full verification finds.
+    :param keys: the keys that may sign it; by default those that the ledger itself names.
+    :param signatures: false where the library for signatures is missing: checkpoints are then only compared.
     :raises GoldenGooseError: the folder may not be read, which says nothing about the evidence.
     """
     folder = Path(path)
@@ -116,49 +146,115 @@ def verify(path: Path | str, origin: str | None = None) -> Report:
         return report
     if origin is not None and origin != report.origin:
         report.add(None, "origin", f"it is of the origin '{report.origin}', not '{origin}'")
-    _Check(folder, report).run()
+    check = _Check(folder, report, TreeCheck(folder, report.origin, keys, signatures, report.add))
+    check.run(trusted if trusted is not None and trusted.size else None)
     return report
 
 
 class _Check:
     """One pass over the lines."""
 
-    def __init__(self, folder: Path, report: Report) -> None:
+    def __init__(self, folder: Path, report: Report, tree: TreeCheck) -> None:
+        self.tree = tree
         self.entries_path = folder / "entries.jsonl"
         self.lock_path = folder / "lock"
         self.report = report
         self.objects = Objects(folder / "objects" / "sha256")
         self.objects_seen: set[str] = set()
-        self.ids: dict[bytes, int] = {}
+        # Hashes of all ids, 8 bytes an entry: the only thing that grows with the ledger.
+        self.ids = array("q")
         self.head = Head(0, entry.genesis_hash(report.origin or ""))
         # None after a line that could not be read: nobody can say what its hash was.
         self.expected_hash: str | None = self.head.hash
         self.timestamp = ""
 
-    def run(self) -> None:
-        number = 0
+    def run(self, trusted: Head | None) -> None:
         try:
-            for number, line in enumerate(self._lines()):
-                self._line(number, line)
+            with store.opened(self.entries_path, write=False) as descriptor:
+                size = store.settled_size(self.lock_path, self.entries_path)
+                whole = store.after_last_feed(descriptor, size)
+                start = self._begin(descriptor, whole, trusted)
+                if start is not None:
+                    self._read(descriptor, start, whole)
+                    self.report.bytes = whole
+                    self._tree(descriptor, start, whole)
+                if size > whole:
+                    message = f"the last line is unfinished ({size - whole} bytes); the next append sets it aside"
+                    self.report.add(None, "torn_tail", message)
         except PermissionError as error:
             raise LedgerError(f"{self.entries_path} may not be read; verify as a user who may.") from error
+        except LedgerBroken as error:
+            self.report.add(None, "ledger", str(error).rstrip("."))
+            return
         except OSError as error:
             self.report.add(None, "ledger", f"{self.entries_path} cannot be read: {error.strerror or error}")
             return
+        self.report.signed = self.tree.latest.size if self.tree.latest else 0
         self.report.size, self.report.head = self.head.size, self.head.hash
         if self.head.size and self.report.state == "nothing_to_verify":
             self.report.state = "intact"
 
-    def _lines(self) -> Iterator[bytes]:
-        size = store.settled_size(self.lock_path, self.entries_path)
-        for line in store.lines(self.entries_path, size):
-            if line.endswith(b"\n"):
-                self.report.bytes += len(line)
-                yield line[:-1]
-            else:
-                self.report.add(
-                    None, "torn_tail", f"the last line is unfinished ({len(line)} bytes); the next append sets it aside"
-                )
+    def _begin(self, descriptor: int, whole: int, trusted: Head | None) -> int | None:
+        """Return where to begin; None when the trusted entry is not there, which is said."""
+        if trusted is None:
+            return 0
+        last = trusted.size - 1
+        found = store.locate(descriptor, last, whole)
+        if found is None:
+            line = store.last_line(descriptor, whole)
+            have = store.sequence_of(line) if line is not None else None
+            kind = "cut" if line is None or (have is not None and have < last) else "rewritten"
+            self.report.add(last, kind, "it was verified before and is no longer there")
+            return None
+        offset, line = found
+        try:
+            known = entry.parse(line)
+        except BadLine as error:
+            self.report.add(last, error.kind, str(error))
+            return None
+        if known.hash != trusted.hash:
+            self.report.add(last, "rewritten", "it is not the entry that was verified before")
+            return None
+        self.report.trusted = trusted.size
+        self.head, self.expected_hash, self.timestamp = trusted, trusted.hash, known.timestamp
+        return offset + len(line) + 1
+
+    def _read(self, descriptor: int, start: int, whole: int) -> None:
+        for piece in sweep.pieces(self.entries_path, start, whole, leaves=start == 0 and self.tree.wanted):
+            if piece.summary is not None and self._follows(piece.summary):
+                self._take(piece.summary)
+                continue
+            for number, (_offset, line) in enumerate(store.lines_from(descriptor, piece.start, piece.end)):
+                self._line(number, line.removesuffix(b"\n"))
+                # After the chain: of one cause the plainer finding comes first.
+                self.tree.leaf(leaf_hash(line.removesuffix(b"\n")))
+        self._duplicates(descriptor, start, whole)
+
+    def _tree(self, descriptor: int, start: int, whole: int) -> None:
+        """Finish the comparison with the tree; when only new entries were looked at, with its right edge."""
+        if start == 0:
+            self.tree.finish(line.removesuffix(b"\n") for _at, line in store.lines_from(descriptor, 0, whole))
+        elif self.tree.latest is not None:
+            try:
+                tree.edge(self.entries_path.parent, self.report.origin or "", self.tree.latest)
+            except tree.EdgeBroken as error:
+                self.report.add(error.facts["sequence"], error.kind, str(error).rstrip("."))
+
+    def _follows(self, found: sweep.Summary) -> bool:
+        return (
+            found.sequence == self.head.size
+            and found.previous_hash == self.expected_hash
+            and found.first_time >= self.timestamp
+        )
+
+    def _take(self, found: sweep.Summary) -> None:
+        self.head = Head(found.sequence + found.count, found.last_hash)
+        self.expected_hash, self.timestamp = found.last_hash, found.last_time
+        self.ids.frombytes(found.ids)
+        for offset in range(0, len(found.leaves), HASH_BYTES):
+            self.tree.leaf(found.leaves[offset : offset + HASH_BYTES])
+        for sequence, reference in found.references:
+            self._object(sequence, reference)
 
     def _line(self, number: int, line: bytes) -> None:
         try:
@@ -200,17 +296,49 @@ class _Check:
             )
 
     def _identity(self, found: Entry) -> None:
-        # 16 bytes an entry instead of its text: the only thing that grows with the ledger.
-        key = hashlib.md5(found.id.encode(), usedforsecurity=False).digest()
-        first = self.ids.setdefault(key, found.sequence)
-        if first != found.sequence:
-            self.report.add(found.sequence, "duplicate_id", f"it has the id of entry {first}")
+        self.ids.append(hash(found.id.encode()))
+
+    def _duplicates(self, descriptor: int, start: int, whole: int) -> None:
+        """Report ids that occur twice. Equal hashes only tell where to look: then the lines are read again."""
+        suspects: set[int] = set()
+        share = 1 << (len(self.ids) >> _SHARE_BITS).bit_length()
+        for part in range(share):  # A share at a time, so that memory stays bounded.
+            mine = [id for id in self.ids if id % share == part] if share > 1 else self.ids
+            if len(unique := set(mine)) != len(mine):
+                suspects |= _repeated(mine, unique)
+        if not suspects:
+            return
+        first_of: dict[str, int] = {}
+        for _offset, line in store.lines_from(descriptor, start, whole):
+            try:
+                found = entry.parse(line.removesuffix(b"\n"))
+            except BadLine:
+                continue
+            if hash(found.id.encode()) not in suspects:
+                continue
+            first = first_of.setdefault(found.id, found.sequence)
+            if first != found.sequence:
+                self.report.add(found.sequence, "duplicate_id", f"it has the id of entry {first}")
 
     def _objects(self, found: Entry) -> None:
         for reference in references(found.data):
-            if reference["sha256"] in self.objects_seen:
-                continue
-            self.objects_seen.add(reference["sha256"])
-            self.report.objects += 1
-            if problem := self.objects.problem(reference):
-                self.report.add(found.sequence, *problem)
+            self._object(found.sequence, reference)
+
+    def _object(self, sequence: int, reference: ObjectRef) -> None:
+        if reference["sha256"] in self.objects_seen:
+            return
+        self.objects_seen.add(reference["sha256"])
+        self.report.objects += 1
+        if problem := self.objects.problem(reference):
+            self.report.add(sequence, *problem)
+
+
+def _repeated(ids: Iterable[int], unique: set[int]) -> set[int]:
+    """Return which of ``ids`` occur more than once; ``unique`` has each of them and is used up."""
+    repeated: set[int] = set()
+    for id in ids:
+        if id in unique:
+            unique.discard(id)
+        else:
+            repeated.add(id)
+    return repeated

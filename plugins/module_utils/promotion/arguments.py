@@ -60,18 +60,28 @@ def promoter(params: Mapping[str, Any], *, dry_run: bool) -> Promoter:
     """
     cluster = KubernetesCluster(params["kubeconfig"])
     owner, wait = play_owner(), float(params.get("wait") or 0)
+    evidence = evidence_of(params, dry_run=dry_run)
     return Promoter(
-        evidence=evidence_of(params, dry_run=dry_run),
+        evidence=evidence,
         cluster=cluster,
         runs=Runs(Path(params["run_dir"]), owner, wait),
         lease=Leases(cluster, owner, wait_seconds=wait).hold,
         # A rollback does without the source.
         services_dir=Path(params.get("services_dir") or "."),
         signer=lambda: _signer(params.get("vault_approle")),
+        anchor=(lambda: _anchor(evidence, params["vault_approle"])) if params.get("vault_approle") else None,
         rollout_timeout=float(params.get("rollout_timeout") or 120),
         dry_run=dry_run,
         policy=read_policy(params.get("policy"), tuple(GATES)),
     )
+
+
+def _anchor(evidence: Evidence, approle: str) -> None:
+    # As with the signer: only a promotion needs Vault and its library.
+    from ..evidence.anchoring import vault_heads
+    from ..ledger import anchor
+
+    anchor(evidence.ledger, vault_heads(approle), evidence.metadata)
 
 
 def evidence_of(params: Mapping[str, Any], *, dry_run: bool) -> Evidence:
@@ -80,7 +90,9 @@ def evidence_of(params: Mapping[str, Any], *, dry_run: bool) -> Evidence:
     :raises LedgerError: there is no such ledger, or the metadata is incomplete.
     """
     backup = params.get("backup")
-    return Evidence(open_ledger(params), audit_metadata(params), Path(backup) if backup else None, read_only=dry_run)
+    # The engine verifies all of it before it does anything.
+    ledger = open_ledger(params, edge=False)
+    return Evidence(ledger, audit_metadata(params), Path(backup) if backup else None, read_only=dry_run)
 
 
 @contextmanager

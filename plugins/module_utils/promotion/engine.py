@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 from ..cluster import ClusterError, ClusterUnavailable
 from ..errors import GoldenGooseError
-from ..ledger import Entry
+from ..ledger import Entry, LedgerError
 from ..services.model import Service, find_service
 from ..services.render import ANNOTATION_PROMOTION, render_manifests
 from .evaluate import evaluate
@@ -68,6 +68,8 @@ class Promoter:
     dry_run: bool = False
     policy: Policy = field(default_factory=Policy)
     lease: Callable[[str, str], AbstractContextManager[None]] | None = None
+    # Signs what is in the ledger and keeps the head in Vault; None where nothing is anchored.
+    anchor: Callable[[], object] | None = None
 
     @contextmanager
     def guarded(self, name: str, doing: str) -> Iterator[dict[str, Any]]:
@@ -268,6 +270,8 @@ class Promoter:
 
     def _finish(self, service: Service, state: ServiceState, promotion: Promotion) -> Outcome:
         objects = manifests_of(self.evidence, promotion)
+        # What decided this promotion is in two places before the cluster is touched.
+        self._anchor()
         try:
             self.cluster.admit(images_of(objects))
             self.cluster.apply(objects)
@@ -282,6 +286,16 @@ class Promoter:
         except ClusterError as error:
             self._fail(state, promotion, str(error))
         completed = self._complete(promotion, state, view, answered)
+        try:
+            self._anchor()
+        except LedgerError:
+            raise
+        except GoldenGooseError as error:
+            raise AlreadyRecorded(
+                f"{service.name} is compliant and its evidence is complete, but the last entries are not anchored: "
+                f"{str(error).rstrip('.')}. Run it again to anchor them.",
+                promotion_id=promotion.id,
+            ) from error
         self.runs.release(service.name)
         return Outcome(
             "compliant",
@@ -292,6 +306,10 @@ class Promoter:
             promotion.id,
             completed.hash,
         )
+
+    def _anchor(self) -> None:
+        if self.anchor is not None:
+            self.anchor()
 
     def _answers(self, service: Service) -> dict[str, Any]:
         path = service.health.path

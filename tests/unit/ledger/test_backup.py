@@ -145,3 +145,44 @@ def test_keeping_a_copy_says_so_once(filled: Ledger, tmp_path: Path) -> None:
     assert not keep_copy(filled, tmp_path / "copy", METADATA).changed
     assert not keep_copy(filled, tmp_path / "copy", METADATA, dry_run=True).changed
     assert filled.head().size == 4
+
+
+def test_an_incremental_backup_looks_at_what_is_new(filled: Ledger, add: Add, tmp_path: Path) -> None:
+    backup(filled, tmp_path / "copy")
+    line = add(object=filled.objects.put_bytes(b"more")).entry.line
+    rewrite(filled, lambda lines: [line.replace(b'"number":1', b'"number":8') for line in lines])
+    made = backup(filled, tmp_path / "copy", full=False)
+    assert (made.size, made.copied_bytes, made.copied_objects) == (4, len(line) + 1, 1)
+    assert verify(tmp_path / "copy").intact  # What was changed meanwhile is not in the copy.
+    with pytest.raises(LedgerBroken, match="is not copied"):
+        backup(filled, tmp_path / "copy", full=True)
+
+
+def test_an_incremental_backup_refuses_what_is_wrong_in_what_is_new(filled: Ledger, add: Add, tmp_path: Path) -> None:
+    backup(filled, tmp_path / "copy")
+    add(number=7)
+    rewrite(filled, lambda lines: [line.replace(b'"number":7', b'"number":8') for line in lines])
+    with pytest.raises(LedgerBroken, match="is not copied"):
+        backup(filled, tmp_path / "copy", full=False)
+    rewrite(filled, lambda lines: lines[:2])
+    with pytest.raises(LedgerBroken, match="is no longer there"):
+        backup(filled, tmp_path / "copy", full=False)
+
+
+def test_a_copy_that_was_cut_is_noticed_by_an_incremental_backup(filled: Ledger, add: Add, tmp_path: Path) -> None:
+    backup(filled, tmp_path / "copy")
+    add(number=7)
+    entries = tmp_path / "copy" / "entries.jsonl"
+    entries.write_bytes(b"".join(entries.read_bytes().splitlines(keepends=True)[:1]))
+    with pytest.raises(LedgerBroken, match="lacks entries"):
+        backup(filled, tmp_path / "copy", full=False)
+    assert backup(filled, tmp_path / "copy", full=True).size == 4
+
+
+def test_a_small_ledger_is_always_verified_in_full(filled: Ledger, tmp_path: Path) -> None:
+    backup(filled, tmp_path / "copy")
+    (tmp_path / "copy" / "verified.json").write_text("rubbish")
+    assert backup(filled, tmp_path / "copy", full=False).size == 3
+    rewrite(filled, lambda lines: [line.replace(b'"number":1', b'"number":8') for line in lines])
+    with pytest.raises(LedgerBroken, match="is not copied"):
+        backup(filled, tmp_path / "copy")

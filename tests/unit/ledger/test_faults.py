@@ -23,6 +23,7 @@ import pytest
 from ansible_collections.golden_goose.compliance.plugins.module_utils.ledger import (
     Appended,
     Ledger,
+    LedgerBroken,
     LedgerError,
     store,
     torn,
@@ -62,7 +63,9 @@ def test_a_whole_line_without_its_feed_was_never_acknowledged(ledger: Ledger, ad
     content = ledger.entries_path.read_bytes()
     ledger.entries_path.write_bytes(content[:-1])
     assert [entry.data["number"] for entry in ledger.entries()] == [1]
-    add(number=3)
+    with pytest.raises(LedgerBroken, match="is shorter than it was"):
+        add(number=3)  # This process knows better: it was told that entry 1 is on disk.
+    _say(Ledger.open(ledger.path), number=3)
     assert [entry.event for entry in ledger.entries()] == ["sast", "repair", "sast"]
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,11 @@ from typing import Any
 import pytest
 from ansible_collections.golden_goose.compliance.plugins.module_utils.ledger import (
     Appended,
+    Head,
     Ledger,
     LedgerBroken,
     canonical,
+    sweep,
     verify,
 )
 from hypothesis import HealthCheck, given, settings
@@ -25,6 +28,14 @@ from hypothesis import strategies as st
 from .conftest import METADATA, ORIGIN, rewrite
 
 Add = Callable[..., Appended]
+
+
+@pytest.fixture(params=["in one piece", "in pieces, by several processes"], autouse=True)
+def pieces(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param != "in one piece":
+        monkeypatch.setattr(sweep, "PIECE_BYTES", 700)
+        monkeypatch.setattr(sweep, "_PARALLEL_BYTES", 0)
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _process: {0, 1, 2})
 
 
 @pytest.fixture
@@ -181,3 +192,56 @@ def test_no_changed_byte_goes_unnoticed(five: Ledger, place: int, flip: int) -> 
         assert verify(five.path, ORIGIN).state in ("broken", "incomplete")
     finally:
         five.entries_path.write_bytes(sound)
+
+
+def test_only_what_came_after_a_trusted_head_is_looked_at(five: Ledger, add: Add) -> None:
+    trusted = five.head()
+    assert verify(five.path, trusted=trusted).trusted == 5
+    assert verify(five.path, trusted=trusted).intact
+    add(number=5)
+    report = verify(five.path, ORIGIN, trusted=trusted)
+    assert (report.state, report.size, report.head) == ("intact", 6, five.head().hash)
+    assert "The 1 new entries" in report.sentence()
+    rewrite(five, lambda lines: [*lines[:5], lines[5].replace(b'"number":5', b'"number":7')])
+    assert [(one.sequence, one.kind) for one in verify(five.path, trusted=trusted).problems] == [(5, "hash")]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5])
+def test_a_trusted_head_is_found_wherever_it_is(five: Ledger, size: int) -> None:
+    hashes = [entry.hash for entry in five.entries()]
+    report = verify(five.path, trusted=Head(size, hashes[size - 1]))
+    assert (report.state, report.size, report.trusted) == ("intact", 5, size)
+    wrong = verify(five.path, trusted=Head(size, "0" * 64))
+    assert [(one.sequence, one.kind) for one in wrong.problems] == [(size - 1, "rewritten")]
+    assert wrong.state == "broken"
+
+
+def test_a_trusted_head_that_is_gone_is_named(five: Ledger) -> None:
+    trusted = five.head()
+    rewrite(five, lambda lines: lines[:3])
+    report = verify(five.path, trusted=trusted)
+    assert [(one.sequence, one.kind) for one in report.problems] == [(4, "cut")]
+    rewrite(five, lambda lines: [])
+    assert verify(five.path, trusted=trusted).problems[0].kind == "cut"
+
+
+def test_a_trusted_entry_that_was_resealed_is_named(five: Ledger) -> None:
+    trusted = five.head()
+    rewrite(five, lambda lines: [*lines[:4], _reseal(lines[4], data={"event": "sast", "number": 9})])
+    assert verify(five.path).intact
+    assert [(one.sequence, one.kind) for one in verify(five.path, trusted=trusted).problems] == [(4, "rewritten")]
+
+
+def test_a_worker_that_is_killed_changes_nothing(five: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweep, "PIECE_BYTES", 700)
+    monkeypatch.setattr(sweep, "_PARALLEL_BYTES", 0)
+    parent, real = os.getpid(), sweep._summary
+
+    def die(*arguments: Any) -> Any:
+        if os.getpid() != parent:
+            os.kill(os.getpid(), 9)
+        return real(*arguments)
+
+    monkeypatch.setattr(sweep, "_summary", die)
+    report = verify(five.path)
+    assert (report.state, report.size, report.head) == ("intact", 5, five.head().hash)

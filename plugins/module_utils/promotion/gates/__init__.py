@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..model import Verdict
+from .anchored import anchored
 from .approvals import approvals
 from .chain import chain
 from .context import GateContext, Scanners, private_copy
@@ -34,6 +35,7 @@ GATES: dict[str, Gate] = {
     "veto": veto,
     "freeze": freeze,
     "approvals": approvals,
+    "anchored": anchored,
     "chain": chain,
 }
 

@@ -1,0 +1,114 @@
+# Copyright: Contributors to Golden Goose
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+"""Anchor the ledger in Vault, and compare it with what is anchored there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..ledger import AnchorBroken, BadCheckpoint, Heads, Key, Ledger, LedgerBroken, Report, anchor, backup, heads
+from ..ledger.diagnosis import compare
+from ..ledger.kept import KeptHead
+from ..vault import PromoterVault, VaultDown
+from ..vault_heads import VaultHeads
+
+
+@dataclass(slots=True)
+class Checkpointed:
+    """What :func:`checkpoint` did. ``unanchored`` entries are durable but not signed yet; ``warning`` says why."""
+
+    changed: bool
+    size: int
+    unanchored: int
+    checkpoint: dict[str, Any] = field(default_factory=dict)
+    warning: str = ""
+
+
+def vault_heads(approle: Path | str) -> Heads:
+    """Return the second place that the promoter's credentials lead to.
+
+    :raises VaultError: the file is missing or lacks a value.
+    """
+    return VaultHeads(PromoterVault.from_approle_file(approle))
+
+
+def checkpoint(
+    ledger: Ledger,
+    second: Heads,
+    metadata: Mapping[str, Any],
+    *,
+    copy: Path | str | None = None,
+    required: bool = True,
+    accept_replaced: bool = False,
+    dry_run: bool = False,
+) -> Checkpointed:
+    """Sign what is durable and keep the head in ``second``; bring the checkpoints of the ``copy`` up to date.
+
+    :param required: whether a Vault that does not answer is an error; otherwise the entries stay unanchored.
+    :raises GoldenGooseError: as ``ledger.anchor`` and ``ledger.backup``.
+    """
+    try:
+        if dry_run:
+            return _preview(ledger, second)
+        done = anchor(ledger, second, metadata, accept_replaced=accept_replaced)
+    except VaultDown as error:
+        if required:
+            raise
+        size, signed = ledger.head().size, _signed(ledger)
+        warning = f"{size - signed} entries are not anchored: {error}"
+        return Checkpointed(False, size, size - signed, warning=warning)
+    copied = copy is not None and backup(ledger, copy).changed
+    unanchored = ledger.head().size - done.size
+    return Checkpointed(done.changed or copied, done.size, unanchored, done.as_dict())
+
+
+def _preview(ledger: Ledger, second: Heads) -> Checkpointed:
+    _compare(ledger, second)
+    size, signed = ledger.head().size, _signed(ledger)
+    return Checkpointed(size > signed or signed == 0, signed, size - signed)
+
+
+def _signed(ledger: Ledger) -> int:
+    try:
+        claimed = heads.latest_claimed(ledger.path)
+    except BadCheckpoint:
+        return 0
+    return claimed.size if claimed else 0
+
+
+def compare_report(report: Report, path: Path | str, approle: Path | str) -> str | None:
+    """Add to ``report`` what the head in Vault shows about the ledger at ``path``.
+
+    Return a warning when Vault does not answer, or the credentials are not there (after a teardown, on an auditor's
+    machine): that says nothing about the evidence.
+
+    :raises VaultError: the credentials are refused.
+    """
+    if report.origin is None:
+        return None
+    if not Path(approle).is_file():
+        return f"The ledger was not compared with the head in Vault: there are no credentials at {approle}."
+    try:
+        _compare(Ledger(Path(path), report.origin), vault_heads(approle))
+    except VaultDown as error:
+        return f"The ledger was not compared with the head in Vault: {error}"
+    except AnchorBroken as error:
+        report.add(error.facts["sequence"], error.kind, str(error).rstrip("."))
+    except LedgerBroken as error:
+        # The verification itself has found that, and more; a ledger that is gone is found only here.
+        if report.state != "broken":
+            report.add(error.facts.get("sequence"), "ledger", str(error).rstrip("."))
+    return None
+
+
+def _compare(ledger: Ledger, second: Heads) -> None:
+    keys = [Key(ledger.origin, public) for _version, public in second.public_keys()]
+    _version, document = second.read(ledger.origin)
+    kept = KeptHead.parse(document, ledger.origin) if document is not None else None
+    if kept is None and not ledger.head().size:
+        return
+    compare(ledger, kept, keys)

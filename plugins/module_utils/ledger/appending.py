@@ -1,0 +1,328 @@
+# Copyright: Contributors to Golden Goose
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+"""What happens under the ledger's lock between "these are to be added" and "they are on disk"."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from . import batch, canonical, clock, entry, store, torn
+from .entry import BadLine, Entry
+from .errors import EntryConflict, EntryRefused, LedgerBroken
+from .guard import check_metadata, refuse_secrets, suspicious
+from .index import Index
+
+# Clocks of one machine are adjusted by less than this all the time.
+CLOCK_TOLERANCE_SECONDS = 1.0
+_CLOCK_NAMESPACE = uuid.UUID("0b6d5a52-5d0f-5b0a-8a53-3f0f4e6f2c07")
+# A process that does not look ids up leaves the index alone, but for one append in so many.
+_SETTLE_EVERY = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What a caller wants to say; ``data`` and ``metadata`` are canonical bytes, ``id`` may be left to the ledger."""
+
+    type: str
+    data: bytes
+    metadata: bytes
+    id: str | None
+
+    @property
+    def content(self) -> bytes:
+        """The bytes that two appends of the same ``id`` must share."""
+        return (
+            b'{"data":' + self.data + b',"metadata":' + self.metadata + b',"type":' + canonical.encode(self.type) + b"}"
+        )
+
+
+def statements(items: Sequence[Mapping[str, Any]]) -> list[Statement]:
+    """Return what the callers' arguments say, after checking it.
+
+    :raises EntryRefused: one is incomplete, not JSON, or holds a secret.
+    """
+    checked: list[Statement] = []
+    metadata: Any = None
+    encoded = b""
+    for item in items:
+        if item["metadata"] is not metadata:
+            metadata = item["metadata"]
+            check_metadata(metadata)
+            encoded = _encoded(metadata)
+            if suspicious(encoded):
+                refuse_secrets(metadata, "metadata")
+        data, event = item["data"], item["event"]
+        if data.get("event", event) != event:
+            raise EntryRefused(f"data.event is '{data['event']}' but the entry is of the event '{event}'.")
+        checked.append(Statement(item["type"], _encoded({**data, "event": event}), encoded, item.get("id")))
+    if suspicious(b"".join(one.data for one in checked)):
+        for item in items:
+            refuse_secrets(item["data"])
+    return checked
+
+
+def _encoded(value: Mapping[str, Any]) -> bytes:
+    try:
+        return canonical.encode(dict(value))
+    except canonical.NotCanonical as error:
+        raise EntryRefused(f"The entry cannot be written as canonical JSON: {error}.") from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """The end of the file as this process last saw it."""
+
+    file: tuple[int, int]
+    end: int
+    last: Entry
+
+    def stands(self, descriptor: int) -> bool:
+        """Whether the last entry is where it was."""
+        length = len(self.last.line) + 1
+        return os.pread(descriptor, length, self.end - length) == self.last.line + b"\n"
+
+
+class Appender:
+    """Appends to one ``entries.jsonl``; each method is called under the ledger's lock.
+
+    A process that stays remembers the last entry and the index. It believes them only as long as the file is the
+    same and still has that entry where it was.
+    """
+
+    def __init__(self, folder: Path, origin: str, index: Index) -> None:
+        self._path = folder / "entries.jsonl"
+        self._torn_path = folder / "torn"
+        self._genesis = entry.genesis_hash(origin)
+        self._index = index
+        self._known: _Known | None = None
+        self._memory = batch.Memory()
+
+    def append(self, said: Sequence[Statement], now: datetime, metadata: Mapping[str, Any]) -> list[tuple[Entry, bool]]:
+        """Write what is new of ``said`` as one group, and return (entry, whether it is new) for each.
+
+        :param metadata: of the entries about a repair or a clock that was set back.
+        :raises EntryConflict: an id is there with other content; nothing was written.
+        :raises EntryRefused: an entry has a form that a reader would refuse; nothing was written.
+        :raises LedgerBroken: the end of the file is not sound, or the file is not the one of before.
+        :raises LedgerError: it could not be written; the ledger is as it was.
+        """
+        with store.opened(self._path) as descriptor:
+            size, last = self._tail(descriptor)
+            size, last = self._repair(descriptor, size, last, now, metadata)
+            found = self._already(said, descriptor, size)
+            if None not in found:
+                return [(known, False) for known in found if known is not None]
+            size, last = self._note_clock(descriptor, size, last, now, metadata)
+            return self._write(descriptor, size, last, said, found, now)
+
+    def find(self, id: str, descriptor: int, size: int) -> Entry | None:
+        """Return the entry with this ``id`` among the first ``size`` bytes.
+
+        :raises LedgerBroken: the line that names it is not a sound entry.
+        """
+        mark = f'"id":"{id}"'.encode()
+        offsets = self._index.find(id, descriptor, size)
+        lines = [store.line_at(descriptor, offset) for offset in offsets]
+        if not all(mark in line for line in lines):  # The index is of other entries.
+            self._index.distrust()
+            offsets = self._index.find(id, descriptor, size)
+            lines = [store.line_at(descriptor, offset) for offset in offsets]
+        for offset, line in zip(offsets, lines, strict=True):
+            try:
+                found = entry.parse(line)
+            except BadLine as error:
+                raise broken(self._path.parent, store.count_lines(descriptor, offset), str(error)) from error
+            if found.id == id:
+                return found
+        return None
+
+    def _tail(self, descriptor: int) -> tuple[int, Entry | None]:
+        """Return the size in whole lines and the last entry."""
+        status = os.fstat(descriptor)
+        file, known = (status.st_dev, status.st_ino), self._known
+        there = known is not None and known.stands(descriptor)
+        if known is not None and there and file == known.file and status.st_size == known.end:
+            return known.end, known.last
+        size = store.whole_size(descriptor)
+        last = self._parsed(store.last_line(descriptor, size))
+        if known is not None:
+            self._same_file(known, file, size, there)
+        self._known = _Known(file, size, last) if last is not None else None
+        return size, last
+
+    def _same_file(self, known: _Known, file: tuple[int, int], size: int, there: bool) -> None:
+        if file != known.file:
+            what = "was replaced by another file"
+        elif size < known.end:
+            what = f"is shorter than it was: the entries up to {known.last.sequence} were there"
+        elif not there:
+            what = f"was rewritten: entry {known.last.sequence} is not what it was"
+        else:
+            return
+        raise LedgerBroken(
+            f"{self._path} {what} while this process had it open; nothing is added. Run the playbook verify and "
+            "compare with the backup.",
+            sequence=known.last.sequence,
+        )
+
+    def _parsed(self, line: bytes | None) -> Entry | None:
+        if line is None:
+            return None
+        try:
+            return entry.parse(line)
+        except BadLine as error:
+            raise LedgerBroken(
+                f"The last line of {self._path} is not sound ({error}); nothing is added after it. "
+                "Run the playbook verify and compare with the backup.",
+                sequence=None,
+            ) from error
+
+    def _repair(
+        self, descriptor: int, size: int, last: Entry | None, now: datetime, metadata: Mapping[str, Any]
+    ) -> tuple[int, Entry | None]:
+        """Set an unfinished last line aside and say so in the ledger."""
+        torn.set_aside(descriptor, size, self._torn_path)
+        for piece in torn.pending(self._torn_path):
+            if self.find(piece.id, descriptor, size) is None:
+                said = _own(piece.data(), piece.id, metadata)
+                size, last = self._group(descriptor, size, last, [(piece.id, said)], now)[1:]
+            piece.done()
+        return size, last
+
+    def _note_clock(
+        self, descriptor: int, size: int, last: Entry | None, now: datetime, metadata: Mapping[str, Any]
+    ) -> tuple[int, Entry | None]:
+        """Record, once, that the clock says less than the last entry: the ledger's time stands still meanwhile."""
+        behind = (datetime.fromisoformat(last.timestamp) - now).total_seconds() if last is not None else 0.0
+        if last is None or behind <= CLOCK_TOLERANCE_SECONDS:
+            return size, last
+        id = str(uuid.uuid5(_CLOCK_NAMESPACE, last.timestamp))
+        if self.find(id, descriptor, size) is not None:
+            return size, last
+        data = {
+            "event": "clock_set_back",
+            "clock": clock.stamp(now.astimezone(UTC)),
+            "last": last.timestamp,
+            "behind_seconds": int(behind),
+        }
+        return self._group(descriptor, size, last, [(id, _own(data, id, metadata))], now)[1:]
+
+    def _already(self, said: Sequence[Statement], descriptor: int, size: int) -> list[Entry | None]:
+        """Return for each of ``said`` the entry that says it already, or None."""
+        found: list[Entry | None] = []
+        for statement in said:
+            known = self.find(statement.id, descriptor, size) if statement.id is not None else None
+            if known is not None and known.content() != statement.content:
+                raise self._conflict(known.sequence, statement.id)
+            found.append(known)
+        return found
+
+    def _conflict(self, sequence: int, id: str | None) -> EntryConflict:
+        return EntryConflict(
+            f"Entry {sequence} of {self._path.parent} already has the id {id} with other content; "
+            "evidence is never rewritten, use a new id.",
+            sequence=sequence,
+        )
+
+    def _write(
+        self,
+        descriptor: int,
+        size: int,
+        last: Entry | None,
+        said: Sequence[Statement],
+        found: Sequence[Entry | None],
+        now: datetime,
+    ) -> list[tuple[Entry, bool]]:
+        group: dict[str, Statement] = {}
+        ids: list[str] = []
+        for statement, known in zip(said, found, strict=True):
+            id = known.id if known is not None else statement.id or str(uuid.uuid4())
+            ids.append(id)
+            other = group.setdefault(id, statement) if known is None else statement
+            if other is not statement and other.content != statement.content:
+                raise self._conflict((last.sequence + 1 if last else 0) + list(group).index(id), id)
+        written = {one.id: one for one in self._group(descriptor, size, last, list(group.items()), now)[0]}
+        results: list[tuple[Entry, bool]] = []
+        for id, known in zip(ids, found, strict=True):
+            if known is not None:
+                results.append((known, False))
+            else:
+                results.append((written[id], id in group))
+                group.pop(id, None)
+        return results
+
+    def _group(
+        self,
+        descriptor: int,
+        size: int,
+        last: Entry | None,
+        group: Sequence[tuple[str, Statement]],
+        now: datetime,
+    ) -> tuple[list[Entry], int, Entry]:
+        """Seal and write a group with one fsync; return its entries, the new size and the last entry."""
+        entries = self._sealed(last, group, clock.stamp(now, last.timestamp if last else None))
+        lines = [one.line for one in entries]
+        end = store.write_line(descriptor, b"\n".join(lines), size, self._path)
+        status = os.fstat(descriptor)
+        self._known = _Known((status.st_dev, status.st_ino), end, entries[-1])
+        self._index.added([one.id for one in entries], lines, size)
+        if self._index.full(end) or entries[-1].sequence % _SETTLE_EVERY < len(entries):
+            # The index is derived: where it cannot be written, ids are looked up in the entries.
+            with suppress(OSError):
+                self._index.settle(descriptor, end)
+        return entries, end, entries[-1]
+
+    def _sealed(self, last: Entry | None, group: Sequence[tuple[str, Statement]], timestamp: str) -> list[Entry]:
+        sequence, first_previous = (last.sequence + 1, last.hash) if last is not None else (0, self._genesis)
+        lines: list[bytes] = []
+        hashes = [first_previous]
+        for number, (id, said) in enumerate(group, sequence):
+            try:
+                line, digest = entry.write(number, id, timestamp, said.type, said.data, said.metadata, hashes[-1])
+            except canonical.NotCanonical as error:
+                raise EntryRefused(f"The entry is refused: {error}.") from error
+            lines.append(line)
+            hashes.append(digest)
+        # Reading back what is about to be written keeps writer and reader from ever disagreeing.
+        try:
+            read = batch.check(lines, sequence, first_previous, self._memory)
+        except batch.Unsure:
+            return [entry.accepted(line) for line in lines]
+        metadata = {said.metadata: canonical.decode_strict(said.metadata) for _id, said in group}
+        return [
+            Entry(
+                sequence=number,
+                id=id,
+                timestamp=timestamp,
+                type=said.type,
+                event=data["event"],
+                data=data,
+                metadata=dict(metadata[said.metadata]),
+                hash=hashes[number - sequence + 1],
+                previous_hash=hashes[number - sequence],
+                line=lines[number - sequence],
+            )
+            for number, (id, said), data in zip(range(sequence, sequence + len(lines)), group, read.data, strict=True)
+        ]
+
+
+def _own(data: Mapping[str, Any], id: str, metadata: Mapping[str, Any]) -> Statement:
+    """Return what the ledger itself has to say."""
+    return Statement("validation", canonical.encode(dict(data)), canonical.encode(dict(metadata)), id)
+
+
+def broken(folder: Path, number: int, why: str) -> LedgerBroken:
+    """Return the error that entry ``number`` does not hold."""
+    return LedgerBroken(
+        f"Entry {number} of {folder} does not hold: {why}. Run the playbook verify for all that is "
+        "wrong, and compare with the backup.",
+        sequence=number,
+    )

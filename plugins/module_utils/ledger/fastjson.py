@@ -1,0 +1,86 @@
+# Copyright: Contributors to Golden Goose
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+"""JSON at the speed of C where that gives the same bytes as RFC 8785: orjson if installed, else the ``json`` module.
+
+Neither writes numbers or sorts keys as RFC 8785 does in all cases, so :func:`plain` says first whether a value is of
+the kind for which they do. Everything else is left to ``canonical``, which is exact and slow.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+try:
+    import orjson
+except ImportError:
+    orjson = None  # type: ignore[assignment,unused-ignore]
+
+MAX_SAFE_INTEGER = 2**53 - 1
+# Within these bounds, and with a fraction, a double has the same digits in ECMAScript, Python and orjson, without
+# an exponent. Whole doubles are written without ".0" by ECMAScript only.
+_SMALLEST, _LARGEST = 1e-4, 1e15
+
+
+def plain(value: Any, depth: int) -> bool:
+    """Say whether the fast writers give the canonical bytes of ``value``, which may nest ``depth`` levels at most.
+
+    True only for exact built-in types, safe integers, doubles that all write alike, and keys within the Basic
+    Multilingual Plane, where code points and UTF-16 code units sort alike.
+    """
+    kind = type(value)
+    if kind is str or value is None or kind is bool:
+        return True
+    if kind is int:
+        return bool(-MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER)
+    if kind is float:
+        return bool(_SMALLEST <= abs(value) < _LARGEST and not value.is_integer())
+    if kind is dict:
+        if depth <= 0:
+            return False
+        for key, item in value.items():
+            if type(key) is not str or not (key.isascii() or max(key) <= "\uffff"):
+                return False
+            kind = type(item)
+            if kind is float:
+                if not _SMALLEST <= abs(item) < _LARGEST or item.is_integer():
+                    return False
+            elif kind is not str and not plain(item, depth - 1):
+                return False
+        return True
+    if kind is list or kind is tuple:
+        return depth > 0 and all(plain(item, depth - 1) for item in value)
+    return False
+
+
+def _with_orjson() -> tuple[Callable[[Any], bytes], Callable[[bytes], Any]]:
+    options = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER
+
+    def write(value: Any) -> bytes:
+        encoded: bytes = orjson.dumps(value, option=options)
+        return encoded
+
+    return write, orjson.loads
+
+
+def _with_json() -> tuple[Callable[[Any], bytes], Callable[[bytes], Any]]:
+    encode = json.JSONEncoder(
+        ensure_ascii=False, separators=(",", ":"), sort_keys=True, allow_nan=False, check_circular=False
+    ).encode
+
+    def write(value: Any) -> bytes:
+        return encode(value).encode("utf-8")
+
+    def read(data: bytes) -> Any:
+        return json.loads(data.decode("utf-8"))
+
+    return write, read
+
+
+# ``write`` gives the canonical bytes of what is plain; ``read`` parses leniently: only writing the value again and
+# comparing the bytes tells whether they were canonical. Both raise ValueError, TypeError or RecursionError.
+write, read = _with_orjson() if orjson is not None else _with_json()
+# Values of these types are plain whatever they are; orjson itself refuses integers that are not.
+SAME = frozenset({str, bool, type(None)} | ({int} if orjson is not None else set()))

@@ -1,0 +1,74 @@
+# Copyright: Contributors to Golden Goose
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+"""What is kept of a ledger in a second place, as a JSON document."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from . import checkpoint
+from .checkpoint import BadCheckpoint, Checkpoint, Key
+from .errors import LedgerError
+
+FORMAT = "golden-goose-head/1"
+# Older heads say where a rewritten ledger begins to differ; beyond this number every second one is dropped.
+_MAX_HISTORY = 200
+
+
+@dataclass(frozen=True, slots=True)
+class KeptHead:
+    """The latest head: its signed note, all keys that ever signed, the hash of the last entry, and older heads.
+
+    ``history`` has (size, root) of older heads, ascending.
+    """
+
+    checkpoint: Checkpoint
+    keys: tuple[Key, ...]
+    hash: str
+    history: tuple[tuple[int, bytes], ...] = ()
+
+    @classmethod
+    def parse(cls, document: Mapping[str, Any], origin: str) -> KeptHead:
+        """Return what ``document`` keeps for the ledger ``origin``.
+
+        :raises LedgerError: it is not such a document, or is of another ledger.
+        """
+        try:
+            if document["format"] != FORMAT:
+                raise LedgerError(f"The head kept for '{origin}' is not of the format {FORMAT}.")
+            keys = tuple(Key.parse(text) for text in document["keys"])
+            head = checkpoint.parse(document["note"], keys)
+            history = tuple((int(size), base64.b64decode(root)) for size, root in document["history"])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise LedgerError(f"The head kept for '{origin}' cannot be read ({type(error).__name__}).") from error
+        except BadCheckpoint as error:
+            raise LedgerError(f"The head kept for '{origin}' does not hold: {error}") from error
+        if head.origin != origin:
+            raise LedgerError(f"The head kept for '{origin}' is of '{head.origin}'.")
+        return cls(head, keys, str(document.get("hash", "")), history)
+
+    @classmethod
+    def after(cls, before: KeptHead | None, head: Checkpoint, hash: str, keys: Sequence[Key]) -> KeptHead:
+        """Return what to keep next."""
+        known = before.keys if before else ()
+        history = (*before.history, (before.checkpoint.size, before.checkpoint.root)) if before else ()
+        if len(history) > _MAX_HISTORY:
+            half = _MAX_HISTORY // 2
+            history = (*history[:half:2], *history[half:])
+        return cls(head, (*known, *(key for key in keys if key not in known)), hash, history)
+
+    def document(self) -> dict[str, Any]:
+        """Return the JSON document."""
+        return {
+            "format": FORMAT,
+            "origin": self.checkpoint.origin,
+            "size": self.checkpoint.size,
+            "note": self.checkpoint.note,
+            "keys": [str(key) for key in self.keys],
+            "hash": self.hash,
+            "history": [[size, base64.b64encode(root).decode()] for size, root in self.history],
+        }

@@ -1,0 +1,225 @@
+# Copyright: Contributors to Golden Goose
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+"""Every system call of an append fails, or is the last one, in turn; what was acknowledged is there afterwards.
+
+strace injects EIO, ENOSPC and SIGKILL. After each fault the ledger opens, takes another entry and verifies.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from ansible_collections.golden_goose.compliance.plugins.module_utils.ledger import Ledger, verify
+
+from . import ledger_writer as writer
+
+WRITER = Path(writer.__file__)
+# All that an append does with files; what the interpreter does for itself is left out.
+CALLS = (
+    "openat,close,flock,pread64,pwrite64,write,fsync,fdatasync,ftruncate,newfstatat,fstat,lseek,"
+    "mkdir,rename,unlink,fchmod,chmod,getdents64,getppid"
+)
+_LINE = re.compile(r"^(?:\d+ +)?(\w+)\((.*)$")
+PROCESSES = 16
+
+pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call within the marks; ``number`` and ``place`` count calls of its name, from the start and within them."""
+
+    name: str
+    number: int
+    place: int
+    text: str
+
+
+def _run(folder: Path, what: str, *options: str) -> tuple[subprocess.CompletedProcess[str], list[Call]]:
+    trace = folder.parent / "trace"
+    environment = {"PATH": os.environ["PATH"], "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
+    # Quicker, since other calls are not stopped at; but signals are not injected then.
+    quick = [] if any("signal=" in option for option in options) else ["--seccomp-bpf"]
+    command = [sys.executable, "-S", "-B", str(WRITER), str(folder), what]
+    done = subprocess.run(
+        ["strace", "-f", *quick, "-o", str(trace), "-e", f"trace={CALLS}", *options, *command],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=60,
+    )
+    counts: Counter[str] = Counter()
+    calls, marks = [], 0
+    for line in trace.read_text(errors="replace").splitlines():
+        if not (found := _LINE.match(line)):
+            continue
+        counts[found[1]] += 1
+        if found[1] == "getppid":
+            marks += 1
+        elif marks == 1:
+            place = sum(call.name == found[1] for call in calls)
+            calls.append(Call(found[1], counts[found[1]], place, line))
+    return done, calls
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Path]:
+    """A folder in memory where there is one: the calls are the same, and hundreds of runs need not wait for a disk."""
+    memory = Path("/dev/shm")
+    if not os.access(memory, os.W_OK):
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(dir=memory, prefix="golden-goose-faults-") as name:
+        yield Path(name)
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("prepared") / "ledger"
+    Ledger.create(folder, writer.ORIGIN).append(**writer.item(0))
+    _run(folder.parent / "ledger", "nothing")  # Byte code is compiled, caches are warm.
+    shutil.rmtree(folder)
+    Ledger.create(folder, writer.ORIGIN).append(**writer.item(0))
+    return folder
+
+
+def _copy(prepared: Path, tmp_path: Path, what: str) -> Path:
+    folder = tmp_path / "ledger"
+    shutil.rmtree(folder, ignore_errors=True)
+    if what == "create":
+        return folder
+    shutil.copytree(prepared, folder)
+    if what == "torn":
+        with (folder / "entries.jsonl").open("ab") as stream:
+            stream.write(b'{"data":{"event":"never acknowledged')
+    return folder
+
+
+def _acknowledged(output: str) -> list[int]:
+    return [int(line.removeprefix("ack ")) for line in output.splitlines() if line.startswith("ack ")]
+
+
+def _check(folder: Path, done: subprocess.CompletedProcess[str], what: str) -> None:
+    assert "Traceback" not in done.stderr, done.stderr
+    state = verify(folder).state
+    if what == "create":
+        assert state == "nothing_to_verify"
+        ledger = Ledger.create(folder, writer.ORIGIN)
+    else:
+        assert state in ("intact", "incomplete")
+        ledger = Ledger.open(folder)
+    ledger.append(**writer.item(9))
+    report = verify(folder, writer.ORIGIN)
+    assert report.state == "intact", report.sentence()
+    assert (folder / "entries.jsonl").read_bytes().endswith(b"\n")
+    numbers = [entry.data["number"] for entry in ledger.entries() if entry.event == "sast"]
+    kept = set(_acknowledged(done.stdout)) | {9} | ({0} if what != "create" else set())
+    assert kept <= set(numbers)
+    assert len(numbers) == len(set(numbers))
+    assert not list(folder.rglob("*.pending"))
+
+
+def _inject(prepared: Path, place: Path, what: str, fault: str, call: Call) -> subprocess.CompletedProcess[str]:
+    """Run with the fault at ``call``; its number may change from run to run: look again when it was missed."""
+    for _attempt in range(4):
+        folder = _copy(prepared, place, what)
+        done, seen = _run(folder, what, "-e", f"inject={call.name}:{fault}:when={call.number}")
+        if done.returncode in (-9, 137) or any("INJECTED" in one.text for one in seen):
+            return done
+        again = _run(_copy(prepared, place, what), what)[1]
+        call = [one for one in again if one.name == call.name][call.place]
+    raise AssertionError(f"The fault {fault} was not met at {call}")
+
+
+@pytest.mark.parametrize("what", ["create", "warm", "torn", "group"])
+@pytest.mark.parametrize("fault", ["error=EIO", "error=ENOSPC", "signal=KILL"])
+def test_a_fault_at_every_system_call(prepared: Path, place: Path, what: str, fault: str) -> None:
+    _done, calls = _run(_copy(prepared, place, what), what)
+    assert {"openat", "fsync"} <= {call.name for call in calls}
+    for call in calls:
+        # The output of the process itself is not part of the append.
+        if call.name == "write" and call.text.partition("(")[2].startswith("1,"):
+            continue
+        done = _inject(prepared, place, what, fault, call)
+        try:
+            _check(place / "ledger", done, what)
+        except AssertionError as error:
+            raise AssertionError(f"{fault} at {call.text}\n{done.stdout}{done.stderr}\n{error}") from error
+
+
+def test_nothing_is_acknowledged_before_it_is_on_disk(prepared: Path, tmp_path: Path) -> None:
+    folder = _copy(prepared, tmp_path, "warm")
+    _done, calls = _run(folder, "warm", "-y")
+    texts = [f"{call.name} {call.text}" for call in calls]
+    written = next(n for n, text in enumerate(texts) if text.startswith("pwrite64") and "entries.jsonl" in text)
+    synced = next(n for n, text in enumerate(texts) if text.startswith("fsync") and "entries.jsonl" in text)
+    unlocked = next(n for n, text in enumerate(texts) if text.startswith("close") and "/lock>" in text)
+    told = next(n for n, text in enumerate(texts) if text.startswith("write") and "ack 2" in text)
+    assert written < synced < unlocked < told
+    assert [call.name for call in calls].count("fsync") == 1
+    assert not any(text.startswith("pwrite64") and "entries.jsonl" in text for text in texts[synced:])
+
+
+def test_a_torn_line_is_kept_before_it_is_cut(prepared: Path, tmp_path: Path) -> None:
+    _done, calls = _run(_copy(prepared, tmp_path, "torn"), "torn", "-y")
+    texts = [f"{call.name} {call.text}" for call in calls]
+    kept = next(n for n, text in enumerate(texts) if text.startswith("rename") and ".pending" in text)
+    synced = next(n for n, text in enumerate(texts) if n > kept and text.startswith("fsync") and "/torn>" in text)
+    cut = next(n for n, text in enumerate(texts) if text.startswith("ftruncate") and "entries.jsonl" in text)
+    assert any(text.startswith("fsync") and "torn/" in text for text in texts[:kept])
+    assert kept < synced < cut
+    assert texts[cut + 1].startswith("fsync")
+
+
+def test_the_description_of_a_ledger_is_written_last(tmp_path: Path) -> None:
+    _done, calls = _run(tmp_path / "ledger", "create", "-y")
+    renames = [call.text for call in calls if call.name == "rename"]
+    assert ["entries.jsonl" in renames[0], "ledger.json" in renames[-1]] == [True, True]
+    order = [call.name for call in calls if call.name in ("fsync", "rename")]
+    assert order == ["fsync", "rename", "fsync"] * 2
+
+
+def _append_for(folder: Path, seconds: float, number: int) -> None:
+    end, ledger, count = time.monotonic() + seconds, Ledger.open(folder), 0
+    while time.monotonic() < end:
+        data = {"writer": number, "number": count}
+        ledger.append(type="validation", event="sast", data=data, metadata=writer.METADATA)
+        count += 1
+    (folder.parent / f"count-{number}").write_text(str(count))
+
+
+def test_many_processes_append_at_once(tmp_path: Path) -> None:
+    """Sixteen at a time, for 5 seconds or GOLDEN_GOOSE_STRESS_SECONDS (`make bench` takes 60)."""
+    seconds = float(os.environ.get("GOLDEN_GOOSE_STRESS_SECONDS", "5"))
+    folder = tmp_path / "ledger"
+    ledger = Ledger.create(folder, writer.ORIGIN)
+    children = []
+    for number in range(PROCESSES):
+        if (child := os.fork()) == 0:
+            try:
+                _append_for(folder, seconds, number)
+            finally:
+                os._exit(0)
+        children.append(child)
+    for child in children:
+        os.waitpid(child, 0)
+    counts = {number: int((tmp_path / f"count-{number}").read_text()) for number in range(PROCESSES)}
+    assert verify(folder).intact
+    seen: dict[int, list[int]] = {number: [] for number in counts}
+    for entry in ledger.entries():
+        seen[entry.data["writer"]].append(entry.data["number"])
+    assert {number: len(numbers) for number, numbers in seen.items()} == counts
+    assert all(numbers == list(range(len(numbers))) for numbers in seen.values())
+    assert min(counts.values()) > 0
