@@ -54,9 +54,10 @@ molecule: setup  ## Roles on systemd containers
 	@for scenario in $(SCENARIOS); do echo "== molecule $$scenario"; $(BIN)/molecule test -s $$scenario; done
 
 .PHONY: bench
-bench: setup  ## Speed of the ledger, as ratios; kept in .cache/bench (16 writers for 60 s first)
+bench: setup  ## Speed of the ledger, as ratios, and of planning; kept in .cache/bench (16 writers for 60 s first)
 	GOLDEN_GOOSE_STRESS_SECONDS=60 $(PYTEST) tests/integration/test_ledger_faults.py -k many_processes
 	$(BIN)/python -m bench $(ARGS)
+	$(BIN)/python -m bench.promotion_planning
 
 .PHONY: lint
 lint: setup  ## ruff, mypy, yamllint, ansible-lint (production), ansible-test sanity

@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 from ansible_collections.golden_goose.compliance.plugins.module_utils.images.packages import Package
 from ansible_collections.golden_goose.compliance.plugins.module_utils.images.vulnerabilities import compare_versions
+from ansible_collections.golden_goose.compliance.plugins.module_utils.ledger import anchor
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion import evaluate as evaluation
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.engine import Denied, Waiting
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.gates import GATES, Scanners
@@ -33,8 +34,9 @@ from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.policy import OwnGate, Policy
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.recheck import recheck
 from images.conftest import write_archive
+from ledger.second_place import Memory
 
-from .conftest import D1, D2, Bench
+from .conftest import D1, D2, METADATA, Bench
 from .test_gates import Lab
 from .test_people import BOB
 
@@ -332,6 +334,22 @@ def test_a_failed_check_of_what_is_compliant_revokes_it(bench: Bench) -> None:
     # It does not silently pass as what is compliant already.
     with pytest.raises(Denied, match="gate veto denies"):
         bench.play()
+
+
+def test_anchored_wants_the_build_in_a_signed_checkpoint(lab: Lab) -> None:
+    assert "has no build" in lab.decide("anchored").reason
+    lab.built(D1, "0" * 64)
+    verdict = lab.decide("anchored")
+    assert (verdict.verdict, verdict.evidence is not None) == ("defer", True)
+    assert verdict.next_check is not None
+    anchor(lab.evidence.ledger, Memory(), METADATA)
+    verdict = lab.decide("anchored")
+    assert verdict.verdict == "allow"
+    assert "entry 0, its build, is in the checkpoint of " in verdict.reason
+    for note in (lab.evidence.ledger.path / "checkpoints").rglob("*"):
+        if note.is_file():
+            note.write_text(note.read_text().replace("test\n", "other\n", 1))
+    assert lab.decide("anchored").verdict == "deny"
 
 
 def test_there_has_to_be_something_to_check_again(bench: Bench) -> None:
