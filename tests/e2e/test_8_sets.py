@@ -78,7 +78,7 @@ def test_the_administrator_cannot_run_anything_else_in_compliant(promoted: Insta
     with promoted.compliant_untouched(), pytest.raises(AssertionError, match=said):
         promoted.kubectl("patch", "deployment", "service-a", "-n", "compliant", "-p", json.dumps(patch))
     with pytest.raises(AssertionError, match=said):
-        promoted.kubectl("run", "strange", "-n", "compliant", f"--image={image}")
+        promoted.kubectl("create", "deployment", "strange", "-n", "compliant", f"--image={image}")
 
 
 def test_a_pod_of_what_was_promoted_is_made_again(promoted: Instance) -> None:

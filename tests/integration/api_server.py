@@ -121,8 +121,9 @@ def policy_objects(**more: Any) -> list[dict[str, Any]]:
     defaults = yaml.safe_load((role / "defaults/main.yml").read_text())
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(role / "templates"), trim_blocks=True)
     environment.filters["to_json"] = json.dumps
-    text = environment.get_template("objects.yaml.j2").render(defaults | more)
-    return [item for item in yaml.safe_load_all(text) if item]
+    templates = ("objects.yaml.j2", "admission.yaml.j2")
+    texts = [environment.get_template(name).render(defaults | more) for name in templates]
+    return [item for text in texts for item in yaml.safe_load_all(text) if item]
 
 
 def install_policy(admin: KubernetesCluster) -> str:
