@@ -28,6 +28,33 @@ options:
       - Folder of the verified copy of the ledger.
       - When given, a ledger that lacks an entry of its copy is not trusted.
     type: path
+  wait:
+    description: Seconds to wait for another run on the same service to end, before this one is refused.
+    type: int
+    default: 0
+"""
+
+    ENGINE = r"""
+options:
+  kubeconfig:
+    description:
+      - Kubeconfig of the promoter on the managed host.
+      - It is written by the role P(golden_goose.compliance.promotion_policy#role).
+    type: path
+    required: true
+  run_dir:
+    description: Folder for the locks that keep two runs off one service.
+    type: path
+    default: /run/golden-goose/promotion
+  backup:
+    description:
+      - Folder of the verified copy of the ledger.
+      - When given, a ledger that lacks an entry of its copy is not trusted.
+    type: path
+  wait:
+    description: Seconds to wait for another run on the same service to end, before this one is refused.
+    type: int
+    default: 0
 """
 
     SERVICES = r"""
@@ -36,4 +63,70 @@ options:
     description: Folder that holds the services, one folder each.
     type: path
     required: true
+"""
+
+    POLICY = r"""
+options:
+  policy:
+    description:
+      - What a promotion has to satisfy; keys that are left out are as in Sprint 1.
+      - C(version) (text) names it. C(order) is V(linear) or V(dependency). C(on_failure) is V(stop), V(continue) or
+        V(all_or_nothing). C(gates) are gates that are required beside the five of Sprint 1. C(quorum) is how many
+        people have to approve a plan. C(max_age) is how many seconds a verdict counts. C(freezes) are windows in which
+        nothing is promoted, each with C(name), C(timezone), C(from), C(until), and if wanted C(days) and C(services).
+        C(own_gates) are executables, each with C(name), C(command), C(timeout) and C(max_age).
+    type: dict
+"""
+
+    VAULT = r"""
+options:
+  vault:
+    description:
+      - Proves who speaks, by logging in to Vault. Give a token, or user name and password, or C(role_id) and
+        C(secret_id).
+      - Without it, who speaks is the login name of the user that the module runs as, which proves nothing.
+    type: dict
+    suboptions:
+      address:
+        description: URL of Vault.
+        type: str
+        default: http://127.0.0.1:8200
+      ca_cert:
+        description: File with the authority that signed Vault's certificate.
+        type: path
+      token:
+        description: A token of the person; it must have an entity.
+        type: str
+      username:
+        description: Name for the auth method userpass.
+        type: str
+      password:
+        description: Password for the auth method userpass.
+        type: str
+      role_id:
+        description: Role id for the auth method AppRole.
+        type: str
+      secret_id:
+        description: Secret id for the auth method AppRole.
+        type: str
+      mount:
+        description: Where the auth method is mounted, if not under its own name.
+        type: str
+      transit_mount:
+        description: Where the transit engine is mounted, with whose keys people sign what they say.
+        type: str
+        default: transit
+"""
+
+    SAYING = r"""
+options:
+  reason:
+    description: Why; it is kept as evidence.
+    type: str
+    default: ""
+  backup:
+    description:
+      - Folder of the verified copy of the ledger.
+      - When given, a ledger that lacks an entry of its copy is not trusted.
+    type: path
 """

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from . import admission
 from .errors import GoldenGooseError
 from .imports import require
 from .promotion.ports import Answer, DeploymentView
@@ -129,8 +130,41 @@ class KubernetesCluster:
         query = {"fieldManager": FIELD_MANAGER, "force": "true"} | ({"dryRun": "All"} if dry_run else {})
         for item in objects:
             path, what = _path(item), _what(item)
+            deadline = time.monotonic() + admission.LAG_SECONDS
             answer = self.request("PATCH", path, item, query, "application/apply-patch+yaml")
+            while admission.may_be_lag(answer.status, _json(answer.body)) and time.monotonic() < deadline:
+                time.sleep(_POLL_SECONDS)
+                answer = self.request("PATCH", path, item, query, "application/apply-patch+yaml")
             self._require(answer, (200, 201), f"to apply {what}")
+
+    def admit(self, images: Set[str]) -> None:
+        """Put pinned images on the list of what may run in ``compliant`` (see admission.py); make it if need be.
+
+        :raises ClusterError: the API server does not answer or refuses.
+        """
+        wanted = admission.document(sorted(images))
+        attempts = 3
+        while attempts:
+            attempts -= 1
+            answer = self.request("PATCH", admission.PATH, wanted, content_type="application/merge-patch+json")
+            if answer.status != 404:
+                break
+            answer = self.request("POST", admission.COLLECTION, wanted)
+            if answer.status != 409:
+                break
+        self._require(
+            answer, (200, 201), f"to put {', '.join(sorted(images)) or 'nothing'} on the list of promoted images"
+        )
+
+    def dismiss(self, images: Set[str]) -> None:
+        """Take images off the list of what may run in ``compliant``.
+
+        :raises ClusterError: the API server does not answer or refuses.
+        """
+        if images:
+            patch = admission.removal(sorted(images))
+            answer = self.request("PATCH", admission.PATH, patch, content_type="application/merge-patch+json")
+            self._require(answer, (200, 404), f"to take {', '.join(sorted(images))} off the list of promoted images")
 
     def changes(self, objects: Sequence[Mapping[str, Any]]) -> list[str]:
         """Return which objects ``apply`` would create or change, as "Kind name in namespace".

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,13 @@ _POLL_SECONDS = 0.2
 _TOKEN_SECONDS = 600
 
 
+def _policy_text(rules: Mapping[str, tuple[str, ...]]) -> str:
+    return "".join(
+        f'path "{path}" {{\n  capabilities = {json.dumps(list(capabilities))}\n}}\n'
+        for path, capabilities in rules.items()
+    )
+
+
 @dataclass(frozen=True)
 class Wanted:
     """What Vault should hold. ``token`` is an administrator's, for a Vault that we did not initialise."""
@@ -37,6 +45,7 @@ class Wanted:
     transit_mount: str = "transit"
     key: str = "evidence"
     policy: str = "golden-goose-promoter"
+    approver_policy: str = "golden-goose-approver"
     approle: str = "golden-goose-promoter"
     bound_cidrs: tuple[str, ...] = ()
     wait_seconds: float = 60.0
@@ -47,13 +56,24 @@ class Wanted:
             f"{self.transit_mount}/sign/{self.key}": ("update",),
             f"{self.transit_mount}/verify/{self.key}": ("update",),
             f"{self.transit_mount}/keys/{self.key}": ("read",),
+            # Whether an approval is of the person that it names; see promotion/identity.py.
+            f"{self.transit_mount}/verify/approver-*": ("update",),
             f"{self.kv_mount}/data/ledger/*": ("create", "read", "update"),
             # The role's tokens come without the default policy, and revoke themselves after each use.
             "auth/token/revoke-self": ("update",),
         }
-        return "".join(
-            f'path "{path}" {{\n  capabilities = {json.dumps(list(capabilities))}\n}}\n'
-            for path, capabilities in rules.items()
+        return _policy_text(rules)
+
+    def approver_policy_text(self) -> str:
+        """Return the policy of people who approve: sign with a key that carries their own entity's id."""
+        own = "approver-{{identity.entity.id}}"
+        return _policy_text(
+            {
+                f"{self.transit_mount}/keys/{own}": ("create", "read", "update"),
+                f"{self.transit_mount}/sign/{own}": ("update",),
+                "auth/token/lookup-self": ("read",),
+                "auth/token/revoke-self": ("update",),
+            }
         )
 
     def role_settings(self) -> dict[str, Any]:
@@ -236,13 +256,11 @@ class _Bootstrap:
 
     def _policy(self) -> None:
         wanted = self._wanted
-        found = self._read(f"sys/policies/acl/{wanted.policy}")
-        if (found is None or found["policy"] != wanted.policy_text()) and self._change(
-            f"wrote the policy {wanted.policy}"
-        ):
-            self._vault.sys.create_or_update_acl_policy(
-                name=wanted.policy, policy=wanted.policy_text(), pretty_print=False
-            )
+        texts = {wanted.policy: wanted.policy_text(), wanted.approver_policy: wanted.approver_policy_text()}
+        for name, text in texts.items():
+            found = self._read(f"sys/policies/acl/{name}")
+            if (found is None or found["policy"] != text) and self._change(f"wrote the policy {name}"):
+                self._vault.sys.create_or_update_acl_policy(name=name, policy=text, pretty_print=False)
 
     def _approle(self) -> None:
         wanted = self._wanted

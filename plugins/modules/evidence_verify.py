@@ -27,7 +27,7 @@ options:
   vault_approle:
     description:
       - File with the promoter's Vault credentials. The ledger is then compared with the head that Vault keeps.
-      - A Vault that does not answer says nothing about the evidence, and is a warning.
+      - A Vault that does not answer, or a file that is not there, says nothing about the evidence, and is a warning.
     type: path
   keys:
     description:
@@ -118,23 +118,9 @@ report:
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.golden_goose.compliance.plugins.module_utils.arguments import LEDGER_OPTIONS
 from ansible_collections.golden_goose.compliance.plugins.module_utils.errors import GoldenGooseError
-from ansible_collections.golden_goose.compliance.plugins.module_utils.evidence.anchoring import (
-    compare_report,
-    vault_heads,
-)
+from ansible_collections.golden_goose.compliance.plugins.module_utils.evidence.anchoring import compare_report
 from ansible_collections.golden_goose.compliance.plugins.module_utils.evidence.keeping import check
-from ansible_collections.golden_goose.compliance.plugins.module_utils.ledger import Key, Report
-from ansible_collections.golden_goose.compliance.plugins.module_utils.vault import VaultDown
-
-
-def _compare(module: AnsibleModule, report: Report) -> None:
-    approle = module.params["vault_approle"]
-    if approle is None:
-        return
-    try:
-        compare_report(report, module.params["ledger"], vault_heads(approle))
-    except VaultDown as error:
-        module.warn(f"The ledger was not compared with the head in Vault: {error}")
+from ansible_collections.golden_goose.compliance.plugins.module_utils.ledger import Key
 
 
 def main() -> None:
@@ -152,9 +138,11 @@ def main() -> None:
     try:
         keys = [Key.parse(text) for text in params["keys"]] if params["keys"] else None
         report = check(params["ledger"], params["origin"], params["copy"], keys)
-        _compare(module, report)
+        warning = compare_report(report, params["ledger"], params["vault_approle"]) if params["vault_approle"] else None
     except GoldenGooseError as error:
         module.fail_json(msg=str(error), **error.facts)
+    if warning:
+        module.warn(warning)
     facts = {"changed": False, "summary": report.sentence(), "report": report.as_dict()}
     if module.params["required_state"] == "intact" and not report.intact:
         module.fail_json(msg=report.sentence(), **facts)

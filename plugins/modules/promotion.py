@@ -25,6 +25,7 @@ extends_documentation_fragment:
   - golden_goose.compliance.ledger
   - golden_goose.compliance.promotion
   - golden_goose.compliance.promotion.services
+  - golden_goose.compliance.promotion.policy
 options:
   state:
     description: How far to go.
@@ -34,6 +35,13 @@ options:
   digest:
     description:
       - Digest of the artifact to request, V(sha256:...). By default it is the one that sandbox runs.
+      - Only used when O(state=requested).
+    type: str
+  plan:
+    description:
+      - Hash of the sealed plan to promote under, as M(golden_goose.compliance.promotion_plan) returned it. What has
+        changed since it was sealed is refused, with what differs.
+      - By default a plan is sealed for this service alone.
       - Only used when O(state=requested).
     type: str
   requested_by:
@@ -121,6 +129,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.golden_goose.compliance.plugins.module_utils.arguments import LEDGER_OPTIONS
 from ansible_collections.golden_goose.compliance.plugins.module_utils.errors import GoldenGooseError
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.arguments import (
+    POLICY_OPTION,
     PROMOTION_OPTIONS,
     SERVICES_OPTION,
     promoter,
@@ -133,8 +142,10 @@ def main() -> None:
             **LEDGER_OPTIONS,
             **PROMOTION_OPTIONS,
             **SERVICES_OPTION,
+            **POLICY_OPTION,
             "state": {"type": "str", "choices": ["requested", "compliant"], "required": True},
             "digest": {"type": "str"},
+            "plan": {"type": "str"},
             "requested_by": {"type": "str"},
             "vault_approle": {"type": "path"},
             "rollout_timeout": {"type": "int", "default": 120},
@@ -146,7 +157,7 @@ def main() -> None:
         engine = promoter(params, dry_run=module.check_mode)
         if params["state"] == "requested":
             requester = params["requested_by"] or pwd.getpwuid(os.getuid()).pw_name
-            outcome = engine.request(params["service"], params["digest"], requester)
+            outcome = engine.request(params["service"], params["digest"], requester, params["plan"])
         else:
             outcome = engine.promote(params["service"])
     except GoldenGooseError as error:

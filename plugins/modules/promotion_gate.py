@@ -15,20 +15,36 @@ description:
     C(defer), with what was observed and what is required. All gates are evaluated, also after one has denied.
   - A verdict does not stop anything here. M(golden_goose.compliance.promotion) reads the verdicts from the ledger and
     refuses when one is missing or is not C(allow).
-  - A gate that already has its verdict for this promotion is not evaluated again.
+  - A gate that already has its verdict for this promotion is not evaluated again, unless it could not tell (C(defer)).
+  - With O(recheck=true) it is the compliant artifact that is looked at again. A gate that denies it now revokes it.
+    That is an entry, and the metric C(golden_goose_digest_revoked) of the exporter becomes 1. What runs is left alone.
 author:
   - Golden Goose founders (@golden-goose)
 extends_documentation_fragment:
   - golden_goose.compliance.ledger
   - golden_goose.compliance.promotion
   - golden_goose.compliance.promotion.services
+  - golden_goose.compliance.promotion.policy
 options:
   gates:
-    description: The gates to evaluate; they run side by side, C(chain) after the others.
+    description:
+      - The gates to evaluate; they run side by side, C(chain) after the others.
+      - By default all that the policy requires; with O(recheck=true), those of them that can be asked again.
     type: list
     elements: str
-    choices: [provenance, sast, coverage, health, chain]
-    default: [provenance, sast, coverage, health, chain]
+  recheck:
+    description: Evaluate gates of the compliant artifact again, instead of those of an open promotion.
+    type: bool
+    default: false
+  prometheus:
+    description: URL of the Prometheus that the gate C(health) sends the query of a service to.
+    type: str
+  images_dir:
+    description: Folder with the archives of images, which the gate C(sbom) reads.
+    type: path
+  vulnerabilities:
+    description: File or folder with OSV records, which the gate C(sbom) compares the packages of an image with.
+    type: path
   semgrep_rules:
     description: Folder with the semgrep rules of the gate C(sast).
     type: path
@@ -89,6 +105,15 @@ verdicts:
     required:
       description: What is required, as values.
       type: dict
+    entry:
+      description: Id of the entry that the verdict stands in.
+      type: str
+    policy:
+      description: Id of the policy that the verdict was given under.
+      type: str
+    next_check:
+      description: When a gate that could not tell is asked again, or until when an C(allow) counts.
+      type: str
     object:
       description: Digest, size and media type of the raw report in the ledger's objects.
       type: dict
@@ -96,6 +121,10 @@ allowed:
   description: Whether all these verdicts are C(allow).
   returned: success
   type: bool
+revoked:
+  description: Why the compliant artifact is revoked; empty when it is not.
+  returned: success
+  type: str
 """
 
 from pathlib import Path
@@ -104,24 +133,29 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.golden_goose.compliance.plugins.module_utils.arguments import LEDGER_OPTIONS
 from ansible_collections.golden_goose.compliance.plugins.module_utils.errors import GoldenGooseError
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.arguments import (
+    POLICY_OPTION,
     PROMOTION_OPTIONS,
     SERVICES_OPTION,
     promoter,
 )
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.gates import Scanners
-from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.model import REQUIRED_GATES
+from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.recheck import recheck
 
-_SHOWN = ("gate", "verdict", "reason", "observed", "required", "object")
+_SHOWN = ("gate", "verdict", "reason", "observed", "required", "object", "policy", "next_check")
 
 
 def main() -> None:
-    gates = list(REQUIRED_GATES)
     module = AnsibleModule(
         argument_spec={
             **LEDGER_OPTIONS,
             **PROMOTION_OPTIONS,
             **SERVICES_OPTION,
-            "gates": {"type": "list", "elements": "str", "choices": gates, "default": gates},
+            **POLICY_OPTION,
+            "gates": {"type": "list", "elements": "str"},
+            "recheck": {"type": "bool", "default": False},
+            "prometheus": {"type": "str"},
+            "images_dir": {"type": "path"},
+            "vulnerabilities": {"type": "path"},
             "semgrep_rules": {"type": "path", "default": "/etc/golden-goose/promotion/semgrep"},
             "timeout": {"type": "int", "default": 300},
         },
@@ -130,13 +164,25 @@ def main() -> None:
     params = module.params
     try:
         engine = promoter(params, dry_run=module.check_mode)
-        scanners = Scanners(Path(params["semgrep_rules"]), float(params["timeout"]))
-        entries, changed = engine.evaluate(params["service"], scanners, params["gates"])
+        scanners = Scanners(
+            Path(params["semgrep_rules"]),
+            float(params["timeout"]),
+            prometheus=params["prometheus"],
+            images_dir=Path(params["images_dir"]) if params["images_dir"] else None,
+            vulnerabilities=Path(params["vulnerabilities"]) if params["vulnerabilities"] else None,
+        )
+        revoked = None
+        if params["recheck"]:
+            entries, changed, revoked = recheck(engine, params["service"], scanners, params["gates"])
+        else:
+            entries, changed = engine.evaluate(params["service"], scanners, params["gates"] or engine.policy.gates)
     except GoldenGooseError as error:
         module.fail_json(msg=str(error), **error.facts)
-    verdicts = [{key: entry.data[key] for key in _SHOWN if key in entry.data} for entry in entries]
+    verdicts = [
+        {key: entry.data[key] for key in _SHOWN if key in entry.data} | {"entry": entry.id} for entry in entries
+    ]
     allowed = bool(verdicts) and all(verdict["verdict"] == "allow" for verdict in verdicts)
-    module.exit_json(changed=changed, verdicts=verdicts, allowed=allowed)
+    module.exit_json(changed=changed, verdicts=verdicts, allowed=allowed, revoked=revoked)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,8 @@ def test_service_a_is_served_from_compliant_by_digest(promoted: Instance) -> Non
 
 def test_the_ledger_tells_the_whole_story_in_order(promoted: Instance) -> None:
     events = [entry["data"]["event"] for entry in promoted.entries()]
-    story = ["build", "deployed", "requested", *GATES, "started", "completed", "backup", "package", "backup"]
+    story = ["build", "deployed", "requested", *GATES, "started", "signing_key", "completed", "backup"]
+    story += ["package", "backup"]
     assert events[: len(story)] == story
     requested = promoted.entries("requested")[0]
     steps = [entry for entry in promoted.entries() if entry["data"].get("promotion_id") == requested["id"]]

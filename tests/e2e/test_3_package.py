@@ -8,7 +8,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import subprocess
+import sys
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -47,8 +49,10 @@ def test_the_package_has_exactly_the_files_of_the_requirements(package: Path) ->
         "SHA256SUMS",
         "distribution.yml",
         "evidence",
+        "golden-goose-verify",
         "image",
         "manifests",
+        "proof",
     ]
     assert _evidence(package, "metadata") == {"phase": "sprint1_poc", "compliance_mode": "provisional"}
 
@@ -104,6 +108,28 @@ def test_the_signature_is_that_of_the_key_in_vault(promoted: Instance, chain: li
         public.verify(signature, signed + b" ")
     hashes = {entry["id"]: entry["hash"] for entry in chain}
     assert all(hashes[verdict["entry"]] == verdict["hash"] for verdict in started["verdicts"])
+
+
+def test_the_program_in_the_package_verifies_it(promoted: Instance, package: Path) -> None:
+    key = (promoted.ledger / "keys").read_text().splitlines()[0]
+    program = [sys.executable, "-I", str(package / "golden-goose-verify")]
+    assert os.access(package / "golden-goose-verify", os.X_OK)
+    said = subprocess.run([*program, str(package), "--key", key], capture_output=True, text=True, check=False)
+    assert (said.returncode, said.stdout.splitlines()[-1]) == (0, "intact"), said.stdout + said.stderr
+    proof = package / "proof"
+    one = ["--entry", str(proof / "completed.json"), "--proof", str(proof / "completed.tlog-proof"), "--key", key]
+    assert subprocess.run([*program, *one], capture_output=True, check=False).returncode == 0
+    ledger = [str(promoted.ledger), "--key", key, "--objects"]
+    said = subprocess.run([*program, *ledger], capture_output=True, text=True, check=False)
+    assert said.returncode == 0, said.stdout + said.stderr
+
+
+def test_the_key_is_the_one_in_vault_and_everything_is_anchored(promoted: Instance) -> None:
+    encoded = (promoted.ledger / "keys").read_text().splitlines()[-1].split("+", 2)[2]
+    assert base64.b64decode(encoded)[1:] == base64.b64decode(promoted.public_key(1))
+    size = int((promoted.ledger / "checkpoint").read_text().splitlines()[1])
+    assert size >= promoted.entries("package")[0]["sequence"] + 1
+    assert (promoted.backup / "checkpoint").read_bytes() == (promoted.ledger / "checkpoint").read_bytes()
 
 
 def test_the_image_in_the_package_is_the_promoted_one(package: Path) -> None:

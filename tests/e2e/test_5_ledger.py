@@ -38,7 +38,7 @@ def _cut(lines: Lines) -> Lines:
 
 @pytest.mark.parametrize(
     ("tamper", "said"),
-    [(_edited, "Entry 5: "), (_removed, "Entry 4: "), (_swapped, "Entry 4: "), (_cut, "its backup")],
+    [(_edited, "Entry 5: "), (_removed, "Entry 4: "), (_swapped, "Entry 4: "), (_cut, "were signed and are gone")],
     ids=["edited", "removed", "swapped", "cut"],
 )
 def test_a_tampered_ledger_stops_the_promotion(promoted: Instance, tamper: Callable[[Lines], Lines], said: str) -> None:

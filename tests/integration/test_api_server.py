@@ -6,20 +6,12 @@
 from __future__ import annotations
 
 import json
-import os
-import ssl
 import subprocess
 import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import pytest
-import yaml
 from ansible_collections.golden_goose.compliance.plugins.module_utils.cluster import (
     ClusterDenied,
     ClusterError,
@@ -27,137 +19,8 @@ from ansible_collections.golden_goose.compliance.plugins.module_utils.cluster im
     KubernetesCluster,
     RolloutUnhealthy,
 )
-from ansible_collections.golden_goose.compliance.plugins.module_utils.services import load_service, render_manifests
 
-from .programs import REPOSITORY, free_port, kubernetes, running
-
-ADMIN_TOKEN = "admin-of-this-test"
-DIGEST = f"sha256:{'1' * 64}"
-ACCOUNT = {"promotion_policy_service_account": "promoter", "promotion_policy_namespace": "golden-goose"}
-
-
-@dataclass
-class Api:
-    """One API server; ``admin`` may do everything, ``promoter`` what the role promotion_policy gives it."""
-
-    folder: Path
-    port: int
-    server: subprocess.Popen[bytes]
-    admin: KubernetesCluster
-    promoter: KubernetesCluster
-
-
-def kubeconfig(folder: Path, name: str, port: int, token: str) -> Path:
-    cluster = {"server": f"https://127.0.0.1:{port}", "certificate-authority": str(folder / "pki/apiserver.crt")}
-    path = folder / f"{name}.kubeconfig"
-    path.write_text(
-        yaml.safe_dump(
-            {
-                "apiVersion": "v1",
-                "kind": "Config",
-                "clusters": [{"name": "c", "cluster": cluster}],
-                "users": [{"name": name, "user": {"token": token}}],
-                "contexts": [{"name": "x", "context": {"cluster": "c", "user": name}}],
-                "current-context": "x",
-            }
-        )
-    )
-    return path
-
-
-def commands(folder: Path, etcd_port: int, peer_port: int, port: int) -> tuple[list[str], list[str]]:
-    """Return the command lines of etcd and kube-apiserver; both are one program that goes by its name."""
-    for name in ("etcd", "kube-apiserver"):
-        (folder / name).symlink_to(kubernetes())
-    subprocess.run(["openssl", "genrsa", "-out", str(folder / "sa.key"), "2048"], check=True, capture_output=True)
-    (folder / "tokens.csv").write_text(f'{ADMIN_TOKEN},admin,1,"system:masters"\n')
-    client, peer = f"http://127.0.0.1:{etcd_port}", f"http://127.0.0.1:{peer_port}"
-    etcd = [
-        str(folder / "etcd"),
-        f"--data-dir={folder / 'data'}",
-        f"--listen-client-urls={client}",
-        f"--advertise-client-urls={client}",
-        f"--listen-peer-urls={peer}",
-        f"--initial-advertise-peer-urls={peer}",
-        f"--initial-cluster=default={peer}",
-    ]
-    apiserver = [
-        str(folder / "kube-apiserver"),
-        f"--etcd-servers={client}",
-        f"--cert-dir={folder / 'pki'}",
-        "--bind-address=127.0.0.1",
-        f"--secure-port={port}",
-        "--service-cluster-ip-range=10.97.0.0/24",
-        f"--token-auth-file={folder / 'tokens.csv'}",
-        "--authorization-mode=RBAC",
-        "--service-account-issuer=https://test",
-        f"--service-account-signing-key-file={folder / 'sa.key'}",
-        f"--service-account-key-file={folder / 'sa.key'}",
-    ]
-    return etcd, apiserver
-
-
-def wait_ready(port: int, folder: Path, server: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 90
-    while time.monotonic() < deadline and server.poll() is None:
-        with suppress(OSError):
-            context = ssl.create_default_context(cafile=folder / "pki/apiserver.crt")
-            opener = urllib.request.build_opener(
-                urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
-            )
-            request = urllib.request.Request(
-                f"https://127.0.0.1:{port}/readyz", headers={"Authorization": f"Bearer {ADMIN_TOKEN}"}
-            )
-            if opener.open(request, timeout=2).status == 200:
-                return
-        time.sleep(0.2)
-    raise AssertionError(f"kube-apiserver did not become ready:\n{(folder / 'apiserver.log').read_text()[-4000:]}")
-
-
-def create(cluster: KubernetesCluster, path: str, body: dict[str, Any]) -> dict[str, Any]:
-    answer = cluster.request("POST", path, body)
-    assert answer.status in (200, 201), answer.body
-    document: dict[str, Any] = json.loads(answer.body)
-    return document
-
-
-def install_policy(admin: KubernetesCluster) -> str:
-    """Create what the role promotion_policy creates, with its own template; return a token of the promoter."""
-    for name in ("sandbox", "compliant", "golden-goose"):
-        create(admin, "/api/v1/namespaces", {"metadata": {"name": name}})
-    template = REPOSITORY / "roles/promotion_policy/templates/promoter.yaml.j2"
-    plurals = {"ServiceAccount": "serviceaccounts", "Secret": "secrets", "Role": "roles", "RoleBinding": "rolebindings"}
-    for item in yaml.safe_load_all(jinja2.Template(template.read_text()).render(ACCOUNT)):
-        version = item["apiVersion"]
-        prefix = "/api" if version == "v1" else "/apis"
-        create(admin, f"{prefix}/{version}/namespaces/{item['metadata']['namespace']}/{plurals[item['kind']]}", item)
-    asked = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
-    account = "/api/v1/namespaces/golden-goose/serviceaccounts/promoter/token"
-    return str(create(admin, account, asked)["status"]["token"])
-
-
-@pytest.fixture(scope="module")
-def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    folder = tmp_path_factory.mktemp("api")
-    etcd_port, peer_port, port = free_port(), free_port(), free_port()
-    etcd, apiserver = commands(folder, etcd_port, peer_port, port)
-    with ExitStack() as stack:
-        stack.enter_context(running(etcd, folder / "etcd.log", f"http://127.0.0.1:{etcd_port}/health"))
-        log = stack.enter_context((folder / "apiserver.log").open("ab"))
-        server = subprocess.Popen(apiserver, stdout=log, stderr=log, env={"PATH": os.defpath})
-        try:
-            wait_ready(port, folder, server)
-            admin = KubernetesCluster(kubeconfig(folder, "admin", port, ADMIN_TOKEN))
-            token = install_policy(admin)
-            yield Api(folder, port, server, admin, KubernetesCluster(kubeconfig(folder, "promoter", port, token)))
-        finally:
-            server.kill()
-            server.wait()
-
-
-@pytest.fixture(scope="module")
-def manifests() -> list[dict[str, Any]]:
-    return render_manifests(load_service(REPOSITORY / "services/service-a"), "compliant", DIGEST)
+from .api_server import ADMIN_TOKEN, DIGEST, IMAGE, Api, kubeconfig
 
 
 def in_namespace(objects: list[dict[str, Any]], namespace: str) -> list[dict[str, Any]]:
@@ -165,8 +28,10 @@ def in_namespace(objects: list[dict[str, Any]], namespace: str) -> list[dict[str
 
 
 def test_the_promoter_may_do_all_that_a_promotion_of_service_a_does(api: Api, manifests: list[dict[str, Any]]) -> None:
+    api.promoter.admit(set())
     api.promoter.apply(manifests, dry_run=True)
     assert api.promoter.deployment("compliant", "service-a") is None
+    api.promoter.admit({IMAGE})
     api.promoter.apply(manifests)
     api.promoter.apply(manifests)
     view = api.promoter.deployment("compliant", "service-a")
@@ -212,6 +77,9 @@ def test_the_promoter_writes_to_compliant_only(api: Api, manifests: list[dict[st
         ("POST", "/apis/rbac.authorization.k8s.io/v1/namespaces/compliant/rolebindings"),
         ("POST", "/apis/batch/v1/namespaces/compliant/jobs"),
         ("DELETE", "/apis/apps/v1/namespaces/sandbox/deployments/service-a"),
+        ("GET", "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"),
+        ("DELETE", "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/golden-goose-promoted"),
+        ("PATCH", "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings/golden-goose-promoted"),
         ("DELETE", "/api/v1/namespaces/compliant"),
         ("POST", "/api/v1/namespaces/compliant/services/service-a:http/proxy/admin"),
     ],

@@ -165,7 +165,8 @@ def test_a_shared_file_carries_its_licence_and_says_what_it_is_for(path: Path) -
         return
     assert text.startswith(BSD)
     assert ast.get_docstring(ast.parse(text)), "a module docstring"
-    assert text.count("\n") < 400
+    # What strangers get is one file on purpose.
+    assert text.count("\n") < (700 if path.name == "golden_goose_verify.py" else 400)
 
 
 def test_nothing_is_found_by_accident() -> None:

@@ -80,21 +80,29 @@ def _signed(ledger: Ledger) -> int:
     return claimed.size if claimed else 0
 
 
-def compare_report(report: Report, path: Path | str, second: Heads) -> None:
-    """Add to ``report`` what the head in ``second`` shows about the ledger at ``path``.
+def compare_report(report: Report, path: Path | str, approle: Path | str) -> str | None:
+    """Add to ``report`` what the head in Vault shows about the ledger at ``path``.
 
-    :raises VaultError: it does not answer, which says nothing about the evidence.
+    Return a warning when Vault does not answer, or the credentials are not there (after a teardown, on an auditor's
+    machine): that says nothing about the evidence.
+
+    :raises VaultError: the credentials are refused.
     """
     if report.origin is None:
-        return
+        return None
+    if not Path(approle).is_file():
+        return f"The ledger was not compared with the head in Vault: there are no credentials at {approle}."
     try:
-        _compare(Ledger(Path(path), report.origin), second)
+        _compare(Ledger(Path(path), report.origin), vault_heads(approle))
+    except VaultDown as error:
+        return f"The ledger was not compared with the head in Vault: {error}"
     except AnchorBroken as error:
         report.add(error.facts["sequence"], error.kind, str(error).rstrip("."))
     except LedgerBroken as error:
         # The verification itself has found that, and more; a ledger that is gone is found only here.
         if report.state != "broken":
             report.add(error.facts.get("sequence"), "ledger", str(error).rstrip("."))
+    return None
 
 
 def _compare(ledger: Ledger, second: Heads) -> None:

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -288,8 +289,13 @@ def read_origin(path: Path) -> str:
         raise LedgerError(f"Cannot read the ledger at {path}: {error.strerror or error}.") from error
     if absent:
         raise LedgerMissing(f"There is no ledger at {path}; create it with the role evidence_ledger.")
-    described = files.read_json(file, "The description of the ledger")
-    if not isinstance(described, dict) or described.get("format") != entry.FORMAT:
+    try:
+        described = json.loads(file.read_bytes())
+    except OSError as error:
+        raise LedgerError(f"Cannot read {file}: {error.strerror or error}.") from error
+    except ValueError:
+        described = None
+    if not isinstance(described, dict) or described.get("format") != entry.FORMAT or len(described) != 2:
         raise LedgerBroken(f"{file} does not describe a ledger of the format {entry.FORMAT}.", sequence=None)
     origin = described.get("origin")
     if not isinstance(origin, str) or not origin:

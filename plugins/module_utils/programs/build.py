@@ -174,7 +174,8 @@ def _message(build: Build) -> str:
     if phase != "compiling":
         return f"{build.name}: {phase}, {elapsed}"
     total = len(_text(build, "packages").splitlines())
-    done = len(_text(build, "log").splitlines())
+    # What Go says of itself, such as a download, stands between the packages.
+    done = sum(not line.startswith("go:") for line in _text(build, "log").splitlines())
     return f"{build.name}: compiling, {done} of at most {total} packages, {elapsed}"
 
 

@@ -5,7 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+import pwd
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +17,38 @@ from ..cluster import KubernetesCluster
 from ..errors import GoldenGooseError
 from .engine import Promoter
 from .evidence import Evidence
+from .gates import GATES
+from .identity import Identity, logged_in
+from .leases import Leases
+from .people import Voice
+from .policy import read_policy
 from .ports import Signer
 from .runs import Runs, play_owner
 
-PROMOTION_OPTIONS: dict[str, dict[str, Any]] = {
-    "service": {"type": "str", "required": True},
+ENGINE_OPTIONS: dict[str, dict[str, Any]] = {
     "kubeconfig": {"type": "path", "required": True},
     "run_dir": {"type": "path", "default": "/run/golden-goose/promotion"},
     "backup": {"type": "path"},
+    "wait": {"type": "int", "default": 0},
+}
+PROMOTION_OPTIONS: dict[str, dict[str, Any]] = {"service": {"type": "str", "required": True}, **ENGINE_OPTIONS}
+SAYING_OPTIONS: dict[str, dict[str, Any]] = {"reason": {"type": "str", "default": ""}, "backup": {"type": "path"}}
+POLICY_OPTION: dict[str, dict[str, Any]] = {"policy": {"type": "dict"}}
+VAULT_OPTION: dict[str, dict[str, Any]] = {
+    "vault": {
+        "type": "dict",
+        "options": {
+            "address": {"type": "str", "default": "http://127.0.0.1:8200"},
+            "ca_cert": {"type": "path"},
+            "token": {"type": "str", "no_log": True},
+            "username": {"type": "str"},
+            "password": {"type": "str", "no_log": True},
+            "role_id": {"type": "str"},
+            "secret_id": {"type": "str", "no_log": True},
+            "mount": {"type": "str"},
+            "transit_mount": {"type": "str", "default": "transit"},
+        },
+    }
 }
 SERVICES_OPTION: dict[str, dict[str, Any]] = {"services_dir": {"type": "path", "required": True}}
 
@@ -31,20 +58,21 @@ def promoter(params: Mapping[str, Any], *, dry_run: bool) -> Promoter:
 
     :raises LedgerError: there is no such ledger, or the metadata is incomplete.
     """
-    backup = params.get("backup")
-    evidence = Evidence(
-        open_ledger(params), audit_metadata(params), Path(backup) if backup else None, read_only=dry_run
-    )
+    cluster = KubernetesCluster(params["kubeconfig"])
+    owner, wait = play_owner(), float(params.get("wait") or 0)
+    evidence = evidence_of(params, dry_run=dry_run)
     return Promoter(
         evidence=evidence,
-        cluster=KubernetesCluster(params["kubeconfig"]),
-        runs=Runs(Path(params["run_dir"]), play_owner()),
+        cluster=cluster,
+        runs=Runs(Path(params["run_dir"]), owner, wait),
+        lease=Leases(cluster, owner, wait_seconds=wait).hold,
         # A rollback does without the source.
         services_dir=Path(params.get("services_dir") or "."),
         signer=lambda: _signer(params.get("vault_approle")),
         anchor=(lambda: _anchor(evidence, params["vault_approle"])) if params.get("vault_approle") else None,
         rollout_timeout=float(params.get("rollout_timeout") or 120),
         dry_run=dry_run,
+        policy=read_policy(params.get("policy"), tuple(GATES)),
     )
 
 
@@ -54,6 +82,30 @@ def _anchor(evidence: Evidence, approle: str) -> None:
     from ..ledger import anchor
 
     anchor(evidence.ledger, vault_heads(approle), evidence.metadata)
+
+
+def evidence_of(params: Mapping[str, Any], *, dry_run: bool) -> Evidence:
+    """Return the ledger that a module's options describe, with the copy it must not fall behind.
+
+    :raises LedgerError: there is no such ledger, or the metadata is incomplete.
+    """
+    backup = params.get("backup")
+    # The engine verifies all of it before it does anything.
+    ledger = open_ledger(params, edge=False)
+    return Evidence(ledger, audit_metadata(params), Path(backup) if backup else None, read_only=dry_run)
+
+
+@contextmanager
+def voice(params: Mapping[str, Any]) -> Iterator[Voice]:
+    """Yield who the option ``vault`` proves to speak; without it, the login that the module runs as.
+
+    :raises VaultError: Vault does not answer, or does not know these credentials.
+    """
+    if not params.get("vault"):
+        yield Voice(Identity(pwd.getpwuid(os.getuid()).pw_name))
+        return
+    with logged_in(params["vault"]) as person:
+        yield Voice(person.identity, person.sign)
 
 
 def _signer(approle: str | None) -> Signer:

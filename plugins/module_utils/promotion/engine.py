@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
@@ -23,18 +22,26 @@ from ..services.render import ANNOTATION_PROMOTION, render_manifests
 from .evaluate import evaluate
 from .evidence import AlreadyRecorded, Evidence
 from .gates import Scanners
-from .model import COMPLIANT, REQUIRED_GATES, SANDBOX, Outcome, Refused, short
+from .identity import trusted_by
+from .model import COMPLIANT, Outcome, Refused, short
+from .plan import Plan, Requester, keep_plan, load_plan
+from .policy import Policy
 from .ports import Answer, Cluster, DeploymentView, Signer
-from .restore import leftovers, manifests_of, undo
+from .restore import images_of, leftovers, manifests_of, undo
 from .runs import Runs
-from .state import Promotion, ServiceState, state_of
-from .verdicts import denial, shortfalls, statement
-
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+from .sealing import plan_of_request, reference
+from .sets import held_back
+from .standing import Standing, findings
+from .state import Promotion, ServiceState, fold, state_of
+from .verdicts import denial, shortfalls, statement, waiting
 
 
 class Denied(AlreadyRecorded):
     """A gate does not allow the artifact; the promotion is closed and the cluster was not touched."""
+
+
+class Waiting(GoldenGooseError):
+    """Nothing denies, but someone or something has to come first; the promotion stays open."""
 
 
 class RolloutFailed(AlreadyRecorded):
@@ -45,7 +52,8 @@ class RolloutFailed(AlreadyRecorded):
 class Promoter:
     """Promotes services of one ledger on one cluster.
 
-    ``signer`` is called only when something is to be signed. ``rollout_timeout`` and ``request_max_age``
+    ``signer`` is called only when something is to be signed. ``lease`` takes a service and what is being
+    done, and keeps runs on other machines off while the cluster is changed. ``rollout_timeout`` and ``request_max_age``
     are seconds; a request that is older has verdicts that may be stale, and is not resumed. With
     ``dry_run`` nothing is written or changed anywhere.
     """
@@ -58,6 +66,8 @@ class Promoter:
     rollout_timeout: float = 120.0
     request_max_age: float = 3600.0
     dry_run: bool = False
+    policy: Policy = field(default_factory=Policy)
+    lease: Callable[[str, str], AbstractContextManager[None]] | None = None
     # Signs what is in the ledger and keeps the head in Vault; None where nothing is anchored.
     anchor: Callable[[], object] | None = None
 
@@ -73,40 +83,51 @@ class Promoter:
             with lock:
                 yield facts
 
-    def request(self, name: str, digest: str | None, requested_by: str) -> Outcome:
+    def request(
+        self, name: str, digest: str | None, requested_by: str | Requester, sealed: str | None = None
+    ) -> Outcome:
         """Ask for ``digest`` of the service (default: what sandbox runs) to become compliant.
 
         An unfinished promotion of the same artifact is resumed. When the service is compliant with it
         already and the cluster shows it, nothing is written.
 
-        :raises Refused: another run is at it, or sandbox runs nothing.
+        :param sealed: the hash of the sealed plan to do it under; by default one is sealed for this service.
+        :raises Refused: another run is at it, sandbox runs nothing, or the plan does not hold any more.
         :raises GoldenGooseError: the service is unknown or malformed, or the cluster does not answer.
         """
-        service = self._service(name)
+        service = self.service(name)
         with self.guarded(name, f"promotion of {name}") as facts:
-            wanted = _checked(digest) if digest else self._sandbox_digest(name)
+            requester = requested_by if isinstance(requested_by, Requester) else Requester(requested_by)
+            plan = plan_of_request(self, service, digest, requester, sealed)
+            wanted = str(plan.item(name)["digest"])
             state = state_of(self.evidence.entries(), name)
             unfinished = state.open
             if unfinished:
                 facts["promotion_id"] = unfinished.id
-                outdated = self._outdated(unfinished, wanted)
+                outdated = self._outdated(unfinished, plan)
                 if outdated is None:
                     return _requested(unfinished, changed=False, reason="an unfinished promotion is resumed")
                 self._close(state, unfinished, outdated)
                 facts.pop("promotion_id")
-            if state.compliant and self._shows(state.compliant, wanted):
+            if state.compliant and not state.compliant.revoked and self._shows(state.compliant, wanted):
+                if not self.dry_run:
+                    # It may have become compliant before the cluster had a list.
+                    self.cluster.admit({service.pinned_image(wanted)})
                 self.runs.release(name)
                 return unchanged(state.compliant)
             if self.dry_run:
                 return Outcome("requested", name, True, "a promotion would be requested", wanted)
+            keep_plan(self.evidence, plan)
             entry = self.evidence.record(
                 "requested",
                 {
                     "service": name,
                     "digest": wanted,
                     "image": service.pinned_image(wanted),
-                    "gates": list(REQUIRED_GATES),
-                    "requested_by": requested_by,
+                    "gates": list(self.policy.gates),
+                    "requested_by": plan.requester.name,
+                    "plan": plan.sha256,
+                    "sealed_plan": reference(plan),
                 },
             )
             return _requested(Promotion(entry), changed=True, reason="a promotion is requested")
@@ -116,15 +137,15 @@ class Promoter:
 
         :raises Refused: there is no open promotion, or another run is at it.
         """
-        service = self._service(name)
+        service = self.service(name)
         with self.guarded(name, f"promotion of {name}") as facts:
             promotion = self._open(name)
             facts["promotion_id"] = promotion.id
-            before = set(promotion.verdicts)
+            before = dict(promotion.verdicts)
             if promotion.phase != "requested" or self.dry_run:
                 return [promotion.verdicts[gate] for gate in gates if gate in before], False
-            entries = evaluate(self.evidence, self.cluster, scanners, service, promotion, gates)
-            return entries, bool(set(promotion.verdicts) - before)
+            evaluated = evaluate(self.evidence, self.cluster, scanners, service, promotion, gates, self.policy)
+            return evaluated, {entry.id for entry in evaluated} != {e.id for e in before.values() if e in evaluated}
 
     def promote(self, name: str) -> Outcome:
         """Take the open promotion to ``compliant``: the only way there.
@@ -133,9 +154,10 @@ class Promoter:
         :raises RolloutFailed: the cluster was put back to what was compliant before.
         :raises GoldenGooseError: Vault or the API server does not answer; running again resumes.
         """
-        service = self._service(name)
-        with self.guarded(name, f"promotion of {name}") as facts:
-            state = state_of(self.evidence.entries(), name)
+        service = self.service(name)
+        with self.guarded(name, f"promotion of {name}") as facts, self.leased(name, f"promotion of {name}"):
+            states = fold(self.evidence.entries())
+            state = states.get(name) or ServiceState(name)
             promotion = state.open
             if promotion is None:
                 if state.compliant and self._shows(state.compliant, state.compliant.digest):
@@ -145,12 +167,16 @@ class Promoter:
             if promotion.failed:
                 self._fail(state, promotion, str(promotion.failed.data["reason"]))
             if promotion.phase == "requested":
-                self._start(service, state, promotion)
+                self._start(service, states, promotion)
             if self.dry_run:
                 return Outcome("compliant", name, True, "it would be promoted", promotion.digest, promotion.id)
             return self._finish(service, state, promotion)
 
-    def _service(self, name: str) -> Service:
+    def leased(self, name: str, doing: str) -> AbstractContextManager[None]:
+        """Hold the cluster's lease on the service, where there is one to hold."""
+        return nullcontext() if self.lease is None or self.dry_run else self.lease(name, doing)
+
+    def service(self, name: str) -> Service:
         """Return the service, from a ledger that can be trusted to take a refusal down."""
         self.evidence.require_sound()
         with self.evidence.refusing(name):
@@ -162,13 +188,6 @@ class Promoter:
             raise Refused(f"There is no open promotion of {name}; request one first (promotion, state: requested).")
         return promotion
 
-    def _sandbox_digest(self, name: str) -> str:
-        view = self.cluster.deployment(SANDBOX, name)
-        if view is None or view.digest is None:
-            runs = "is not deployed" if view is None else f"runs {view.image}, which is not pinned by digest,"
-            raise Refused(f"{name} {runs} in {SANDBOX}; deploy it with playbooks/deploy.yml first.")
-        return view.digest
-
     def _shows(self, compliant: Promotion, digest: str) -> bool:
         """Whether ``digest`` is the compliant artifact and the cluster runs just that."""
         if compliant.digest != digest:
@@ -176,10 +195,13 @@ class Promoter:
         view = self.cluster.deployment(COMPLIANT, compliant.service)
         return view is not None and view.digest == digest and view.ready > 0
 
-    def _outdated(self, promotion: Promotion, wanted: str) -> str | None:
+    def _outdated(self, promotion: Promotion, plan: Plan) -> str | None:
         """Return why an unfinished promotion cannot be resumed, or None when it can."""
+        wanted = str(plan.item(promotion.service)["digest"])
         if promotion.digest != wanted:
             return f"it was never finished, and {short(wanted)} is requested now"
+        if promotion.phase == "requested" and promotion.plan not in (None, plan.sha256):
+            return f"it was requested under the plan {str(promotion.plan)[:12]}, and now it is {plan.sha256[:12]}"
         age = (datetime.now(UTC) - datetime.fromisoformat(promotion.requested.timestamp)).total_seconds()
         if promotion.phase == "requested" and age > self.request_max_age:
             return f"its verdicts may be stale: the request is older than {self.request_max_age:.0f} s"
@@ -194,19 +216,21 @@ class Promoter:
             undo(self.evidence, self.cluster, state, promotion, reason, self.rollout_timeout)
 
     def _record_refusal(self, promotion: Promotion, reason: str, **more: Any) -> None:
-        data = {
-            "promotion_id": promotion.id,
-            "service": promotion.service,
-            "digest": promotion.digest,
-            "reason": reason,
-            "final": True,
-            **more,
-        }
+        data = {**promotion.named(), "reason": reason, "final": True, **more}
         promotion.refused = self.evidence.record("refused", data, step_of=promotion.id)
 
-    def _start(self, service: Service, state: ServiceState, promotion: Promotion) -> None:
-        """The choke point: verdicts, manifests, signature, in this order; then the started entry."""
-        denied = shortfalls(promotion)
+    def _start(self, service: Service, states: Mapping[str, ServiceState], promotion: Promotion) -> None:
+        """The choke point: people, verdicts, plan, manifests, signature, in this order; then the started entry."""
+        now = datetime.now(UTC)
+        plan = load_plan(self.evidence, promotion.plan) if promotion.plan else None
+        people = Standing.of(self.evidence.entries(), trusted_by(self.signer))
+        found = findings(people, plan, service.name, promotion.digest, now)
+        told = {item["gate"] for item in found}
+        denied = found + [i for i in shortfalls(promotion, self.policy.id, now) if i["gate"] not in told]
+        if denied and waiting(denied):
+            raise Waiting(denial(promotion, denied), denied=denied, promotion_id=promotion.id)
+        if plan and not denied and (held := held_back(plan, service.name, states)):
+            raise Waiting(f"{service.name} is not promoted: {held}.", promotion_id=promotion.id)
         if denied:
             sentence = denial(promotion, denied)
             if not self.dry_run:
@@ -216,20 +240,23 @@ class Promoter:
         objects = render_manifests(
             service, COMPLIANT, promotion.digest, annotations={ANNOTATION_PROMOTION: promotion.id}
         )
+        if not self.dry_run:
+            # Nothing is put on the list yet, but without any list the cluster refuses even a check.
+            self.cluster.admit(frozenset())
         # The API server checks everything and changes nothing: better refused here than half-way.
         self.cluster.apply(objects, dry_run=True)
         if self.dry_run:
             return
         said = statement(promotion)
+        state = states[service.name]
         signed = self.signer().sign(said.content)
         kept = self.evidence.store(json.dumps(objects, sort_keys=True).encode(), "application/json")
         promotion.started = self.evidence.record(
             "started",
             {
-                "promotion_id": promotion.id,
-                "service": service.name,
-                "digest": promotion.digest,
+                **promotion.named(),
                 "previous_digest": state.compliant.digest if state.compliant else None,
+                **(people.summary(plan, service.name) if plan else {}),
                 "manifests": dict(kept),
                 "verdicts": said.verdicts,
                 "verdicts_sha256": hashlib.sha256(said.content).hexdigest(),
@@ -246,6 +273,7 @@ class Promoter:
         # What decided this promotion is in two places before the cluster is touched.
         self._anchor()
         try:
+            self.cluster.admit(images_of(objects))
             self.cluster.apply(objects)
             view = self.cluster.wait_rollout(COMPLIANT, service.name, promotion.digest, self.rollout_timeout)
             answered = self._answers(service)
@@ -295,9 +323,7 @@ class Promoter:
         return self.evidence.record(
             "completed",
             {
-                "promotion_id": promotion.id,
-                "service": promotion.service,
-                "digest": promotion.digest,
+                **promotion.named(),
                 "previous_digest": state.compliant.digest if state.compliant else None,
                 "stage": COMPLIANT,
                 "replicas": view.ready,
@@ -341,12 +367,6 @@ def unchanged(promotion: Promotion) -> Outcome:
 
 def _requested(promotion: Promotion, *, changed: bool, reason: str) -> Outcome:
     return Outcome("requested", promotion.service, changed, reason, promotion.digest, promotion.id)
-
-
-def _checked(digest: str) -> str:
-    if not _DIGEST.fullmatch(digest):
-        raise Refused(f"'{digest}' is not the digest of an image; give sha256: and 64 hexadecimal digits.")
-    return digest
 
 
 def _version(answer: Answer) -> str | None:

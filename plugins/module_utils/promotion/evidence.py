@@ -14,7 +14,7 @@ from typing import Any
 from ..errors import GoldenGooseError
 from ..ledger import Entry, Ledger, LedgerBroken, LedgerError, ObjectRef, Report, verify
 from ..locks import LockHeld
-from .model import step_id
+from .model import gate_step, step_id
 
 
 @dataclass(frozen=True)
@@ -30,14 +30,23 @@ class Evidence:
     backup: Path | None = None
     read_only: bool = False
 
-    def record(self, event: str, data: dict[str, Any], *, step_of: str | None = None, type: str = "promotion") -> Entry:
+    def record(
+        self,
+        event: str,
+        data: dict[str, Any],
+        *,
+        step_of: str | None = None,
+        type: str = "promotion",
+        id: str | None = None,
+    ) -> Entry:
         """Append one entry and return it once it is on disk.
 
         :param step_of: the promotion whose step this is; a step is recorded at most once.
+        :param id: the entry's own id, where it is no step.
         :raises LedgerError: it could not be made durable.
         """
-        step = f"gate:{event}" if "gate" in data else event
-        identity = step_id(step_of, step) if step_of else None
+        step = gate_step(data) if "gate" in data else event
+        identity = step_id(step_of, step) if step_of else id
         return self.ledger.append(type=type, event=event, data=data, metadata=self.metadata, id=identity).entry
 
     def entries(self) -> Iterator[Entry]:

@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from ..errors import GoldenGooseError
@@ -27,12 +29,20 @@ def step_id(promotion_id: str, step: str) -> str:
     return str(uuid.uuid5(uuid.UUID(promotion_id), step))
 
 
+def gate_step(data: Mapping[str, Any]) -> str:
+    """Return the step of a verdict's entry: ``gate:<name>``, and ``gate:<name>:<attempt>`` from the second on."""
+    attempt = int(data.get("attempt", 1))
+    return f"gate:{data['gate']}" + (f":{attempt}" if attempt > 1 else "")
+
+
 @dataclass(frozen=True)
 class Verdict:
     """What one gate says of one artifact.
 
     ``verdict`` is allow, deny, or defer (the gate could not find out now). ``reason`` is one clause that
     names what was observed and what is required; ``object`` is the ledger object with the raw report.
+    ``evidence`` is the id of the entry that it rests on. ``next_check`` (RFC 3339, UTC) is when asking again
+    makes sense: a defer that has one keeps the promotion open; an allow counts no longer than that.
     """
 
     gate: str
@@ -41,10 +51,17 @@ class Verdict:
     observed: dict[str, Any]
     required: dict[str, Any]
     object: dict[str, Any] | None = None
+    evidence: str | None = None
+    next_check: str | None = None
 
     def as_data(self) -> dict[str, Any]:
         """Return the verdict as it stands in an entry's data."""
         return {key: value for key, value in asdict(self).items() if value is not None}
+
+
+def stamp(moment: datetime) -> str:
+    """Return an aware time as it stands in entries: RFC 3339, UTC, milliseconds."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class Refused(GoldenGooseError):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -48,6 +49,12 @@ class Cluster(Protocol):
     def apply(self, objects: list[dict[str, Any]], dry_run: bool = False) -> None:
         """Make the objects so, in order; with ``dry_run`` only have them checked."""
 
+    def admit(self, images: Set[str]) -> None:
+        """Put pinned images on the list of what may run in ``compliant``."""
+
+    def dismiss(self, images: Set[str]) -> None:
+        """Take pinned images that nothing runs any more off that list."""
+
     def delete(self, objects: list[dict[str, Any]]) -> None:
         """Remove the objects, in reverse order; what is not there is fine."""
 
@@ -86,3 +93,6 @@ class Signer(Protocol):
 
     def sign(self, data: bytes) -> Signed:
         """Sign ``data``; an error is a GoldenGooseError."""
+
+    def verify(self, data: bytes, signature: Any) -> bool:
+        """Return whether ``signature`` (of whichever key it names) is over ``data``."""

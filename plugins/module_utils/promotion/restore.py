@@ -29,6 +29,14 @@ def leftovers(old: Sequence[dict[str, Any]], new: Sequence[dict[str, Any]]) -> M
     return [item for item in old if _identity(item) not in kept]
 
 
+def images_of(objects: Any) -> set[str]:
+    """Return the images that the containers of ``objects`` run, of whatever kind and however deep."""
+    if isinstance(objects, dict):
+        own = {objects["image"]} if isinstance(objects.get("image"), str) else set()
+        return own.union(*map(images_of, objects.values()))
+    return set().union(*map(images_of, objects)) if isinstance(objects, list) else set()
+
+
 def restore(evidence: Evidence, cluster: Cluster, undone: Promotion, target: Promotion | None, timeout: float) -> None:
     """Make ``compliant`` show ``target`` instead of ``undone``, or nothing when ``target`` is None.
 
@@ -38,11 +46,14 @@ def restore(evidence: Evidence, cluster: Cluster, undone: Promotion, target: Pro
     current = manifests_of(evidence, undone)
     if target is None:
         cluster.delete(current)
+        cluster.dismiss(images_of(current))
         return
     wanted = manifests_of(evidence, target)
+    cluster.admit(images_of(wanted))
     cluster.apply(wanted)
     cluster.wait_rollout(COMPLIANT, undone.service, target.digest, timeout)
     cluster.delete(leftovers(current, wanted))
+    cluster.dismiss(images_of(current) - images_of(wanted))
 
 
 def undo(
@@ -60,9 +71,7 @@ def undo(
         promotion.failed = evidence.record(
             "failed",
             {
-                "promotion_id": promotion.id,
-                "service": promotion.service,
-                "digest": promotion.digest,
+                **promotion.named(),
                 "reason": reason,
                 "rollback_to": target.digest if target else None,
             },
@@ -82,8 +91,7 @@ def record_rollback(
     return evidence.record(
         "rolled_back",
         {
-            "promotion_id": undone.id,
-            "service": undone.service,
+            **undone.named(),
             "digest": target.digest if target else None,
             "from_digest": undone.digest,
             "reason": reason,

@@ -5,9 +5,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from ..ledger import Entry
 from .engine import Promoter
 from .model import COMPLIANT, Outcome, Refused, short
 from .restore import record_rollback, restore, undo
+from .standing import Standing
 from .state import Promotion, ServiceState, state_of
 
 
@@ -27,7 +31,8 @@ def roll_back(promoter: Promoter, name: str, reason: str, digest: str | None = N
         why = "a rollback needs a reason" if known.promotions else f"the ledger has no promotion of '{name}'"
         with promoter.evidence.refusing(name):
             raise Refused(f"{name} is not rolled back: {why}.")
-    with promoter.guarded(name, f"rollback of {name}") as facts:
+    doing = f"rollback of {name}"
+    with promoter.guarded(name, doing) as facts, promoter.leased(name, doing):
         state = state_of(promoter.evidence.entries(), name)
         unfinished = state.open
         if unfinished and unfinished.phase != "requested":
@@ -56,22 +61,29 @@ def _back(promoter: Promoter, state: ServiceState, reason: str, digest: str | No
         raise Refused(f"{state.service} is not rolled back: {COMPLIANT} runs nothing that was promoted.")
     if digest == current.digest:
         return Outcome("unchanged", state.service, False, f"{short(digest)} is compliant already", digest)
-    target = _target(state, digest, remove)
+    target = _target(state, digest, remove, Standing.of(promoter.evidence.entries()).vetoes)
     if not promoter.dry_run:
         restore(promoter.evidence, promoter.cluster, current, target, promoter.rollout_timeout)
         record_rollback(promoter.evidence, current, target, reason, automatic=False)
     return _outcome(current, target)
 
 
-def _target(state: ServiceState, digest: str | None, remove: bool) -> Promotion | None:
-    earlier = state.history[:-1]
+def _target(state: ServiceState, digest: str | None, remove: bool, vetoes: Mapping[str, Entry]) -> Promotion | None:
+    """Return what to go back to: nothing that is vetoed, whether it is named or merely the one before."""
+    earlier = [promotion for promotion in state.history[:-1] if promotion.digest not in vetoes]
     if digest is None:
         if not earlier and not remove:
             raise Refused(
-                f"{state.service} is not rolled back: nothing was compliant before; "
+                f"{state.service} is not rolled back: nothing was compliant before, or it is vetoed; "
                 "to take it out of compliant altogether, set remove to true."
             )
         return earlier[-1] if earlier else None
+    if digest in vetoes:
+        said = vetoes[digest].data
+        raise Refused(
+            f"{state.service} is not rolled back: {digest} was vetoed by {said['by']['name']} ({said['reason']}); "
+            "lift the veto first, or name another digest."
+        )
     for promotion in reversed(earlier):
         if promotion.digest == digest:
             return promotion

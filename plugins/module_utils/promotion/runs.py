@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -25,6 +26,7 @@ from .model import Refused
 
 _PROC = Path("/proc")
 _PLAY = "ansible-playbook"
+_POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -88,10 +90,14 @@ def _parent(pid: int) -> int:
 
 @dataclass(frozen=True)
 class Runs:
-    """The locks under ``folder``; ``owner`` is the play that we work for, if it is known."""
+    """The locks under ``folder``; ``owner`` is the play that we work for, if it is known.
+
+    ``wait_seconds`` is how long to wait for another run to end.
+    """
 
     folder: Path
     owner: Owner | None = None
+    wait_seconds: float = 0.0
 
     @contextmanager
     def hold(self, service: str, doing: str) -> Iterator[None]:
@@ -99,9 +105,14 @@ class Runs:
 
         :raises Refused: another play is at it; the sentence names it.
         """
+        deadline = time.monotonic() + self.wait_seconds
+        while time.monotonic() < deadline and self._other_play(service):
+            time.sleep(_POLL_SECONDS)
         try:
-            with hold(self.folder / f"{service}.lock", doing):
-                self._refuse_other_play(service)
+            with hold(self.folder / f"{service}.lock", doing, max(0.0, deadline - time.monotonic())):
+                held_by = self._other_play(service)
+                if held_by:
+                    raise Refused(_busy(service, held_by), held_by=held_by)
                 self._note(service, doing)
                 yield
         except LockHeld as error:
@@ -114,16 +125,17 @@ class Runs:
     def _path(self, service: str) -> Path:
         return self.folder / f"{service}.run"
 
-    def _refuse_other_play(self, service: str) -> None:
+    def _other_play(self, service: str) -> str | None:
+        """Return which other play, if any, has left its note and still lives."""
         try:
             note = json.loads(self._path(service).read_bytes())
             other = Owner(note["pid"], note["started"], note["boot"])
         except (OSError, ValueError, KeyError, TypeError):
             # No note, or one that a power cut left half-written.
-            return
-        if other != self.owner and other.alive:
-            held_by = f"{note['doing']} (ansible-playbook, pid {other.pid}, since {note['since']})"
-            raise Refused(_busy(service, held_by), held_by=held_by)
+            return None
+        if other == self.owner or not other.alive:
+            return None
+        return f"{note['doing']} (ansible-playbook, pid {other.pid}, since {note['since']})"
 
     def _note(self, service: str, doing: str) -> None:
         if self.owner is None:

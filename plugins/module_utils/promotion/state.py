@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..ledger import Entry
-from .model import step_id
+from .model import REQUIRED_GATES, gate_step, step_id
 
 
 @dataclass
@@ -24,6 +24,7 @@ class Promotion:
     failed: Entry | None = None
     rolled_back: Entry | None = None
     refused: Entry | None = None
+    revoked: Entry | None = None
 
     @property
     def id(self) -> str:
@@ -39,6 +40,23 @@ class Promotion:
     def digest(self) -> str:
         """The artifact, ``sha256:…``."""
         return str(self.requested.data["digest"])
+
+    @property
+    def plan(self) -> str | None:
+        """The hash of the sealed plan; None in ledgers from before there were plans."""
+        plan = self.requested.data.get("plan")
+        return str(plan) if plan else None
+
+    @property
+    def gates(self) -> tuple[str, ...]:
+        """The gates that must allow: those of the request, and the five of Sprint 1 whatever it says."""
+        named = [str(gate) for gate in self.requested.data.get("gates") or ()]
+        return (*[gate for gate in REQUIRED_GATES if gate not in named], *named)
+
+    def named(self) -> dict[str, Any]:
+        """Return what every later entry names it by: promotion_id, service, digest and the plan's hash."""
+        names = {"promotion_id": self.id, "service": self.service, "digest": self.digest}
+        return names | ({"plan": self.plan} if self.plan else {})
 
     @property
     def phase(self) -> str:
@@ -125,7 +143,8 @@ def _take(state: ServiceState, entry: Entry) -> None:
     promotion = state.promotions[entry.data["promotion_id"]]
     event = entry.data["event"]
     if "gate" in entry.data:
-        if entry.id == step_id(promotion.id, f"gate:{event}") and entry.data.get("digest") == promotion.digest:
+        bound = entry.data["gate"] == event and entry.data.get("digest") == promotion.digest
+        if bound and entry.id == step_id(promotion.id, gate_step(entry.data)):
             promotion.verdicts[event] = entry
         return
     if entry.id != step_id(promotion.id, event):
@@ -136,6 +155,8 @@ def _take(state: ServiceState, entry: Entry) -> None:
         promotion.failed = entry
     elif event == "refused":
         promotion.refused = entry
+    elif event == "revoked":
+        promotion.revoked = entry
     elif event == "completed":
         promotion.completed = entry
         _push(state, promotion)

@@ -28,12 +28,19 @@ class Health:
 
 @dataclass(frozen=True)
 class Gates:
-    """Thresholds of the promotion gates: findings, per cent of lines, ready replicas."""
+    """Thresholds of the promotion gates: findings, per cent of lines, known vulnerabilities, ready replicas.
+
+    ``soak_seconds`` is how long an artifact has to have been in sandbox; ``query`` is PromQL that has to give a
+    sample (empty: none is asked).
+    """
 
     max_high: int
     max_medium: int
     min_percent: float
     min_ready: int
+    max_vulnerabilities: int = 0
+    soak_seconds: int = 0
+    query: str = ""
 
 
 @dataclass(frozen=True)
@@ -89,7 +96,7 @@ def load_service(folder: Path) -> Service:
         manifests=paths["manifests"],
         recipe=paths["image"],
         health=Health(**data["health"]),
-        gates=Gates(**gates["sast"], **gates["coverage"], **gates["health"]),
+        gates=Gates(**gates["sast"], **gates["coverage"], **gates["sbom"], **gates["health"]),
     )
 
 

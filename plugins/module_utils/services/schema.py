@@ -71,6 +71,9 @@ _RULES: dict[str, _Rule] = {
     "gates.sast.max_high": _Rule("a whole number from 0", _whole(0, 1 << 31), 0),
     "gates.sast.max_medium": _Rule("a whole number from 0", _whole(0, 1 << 31), 0),
     "gates.coverage.min_percent": _Rule("a number from 0 to 100", _percent, 80),
+    "gates.sbom.max_vulnerabilities": _Rule("a whole number from 0", _whole(0, 1 << 31), 0),
+    "gates.health.soak_seconds": _Rule("a whole number of seconds from 0", _whole(0, 1 << 31), 0),
+    "gates.health.query": _Rule("a PromQL expression, or an empty text", lambda value: isinstance(value, str), ""),
     "gates.health.min_ready": _Rule(f"a whole number from 1 to {_MAX_REPLICAS}", _whole(1, _MAX_REPLICAS), 1),
 }
 _SECTIONS = {key.rpartition(".")[0] for key in _RULES if "." in key} | {"gates"}

@@ -156,6 +156,8 @@ class Chain:
         self.previous = previous or sha256(f"{FORMAT}\n{origin}".encode()).hex()
         self.timestamp = timestamp
         self.ids: set[str] = set()
+        # All leaves, when the chain is followed from its beginning.
+        self.leaves: bytearray | None = None if size else bytearray()
 
     def add(self, line: bytes) -> dict[str, Any]:
         try:
@@ -173,6 +175,8 @@ class Chain:
         self.ids.add(entry["id"])
         self.previous, self.timestamp = entry["hash"], entry["timestamp"]
         carried, rest = leaf_hash(line), self.size
+        if self.leaves is not None:
+            self.leaves += carried
         while rest & 1:
             carried, rest = node_hash(self.edge.pop(), carried), rest >> 1
         self.edge.append(carried)
@@ -318,7 +322,7 @@ def proof_of(text: str) -> tuple[int, list[bytes], str]:
 # --- tiles (C2SP tlog-tiles) ---
 
 
-def tile_path(level: int, index: int, width: int) -> str:
+def tile_path(level: int | str, index: int, width: int) -> str:
     number = f"{index % 1000:03d}"
     while index >= 1000:
         index //= 1000
@@ -338,10 +342,16 @@ def node_of(tiles: Path, size: int, level: int, index: int) -> bytes:
             hashes = [data[n * 32 : n * 32 + 32] for n in range(first % 256, first % 256 + (1 << within))]
             if any(len(item) != 32 for item in hashes):
                 raise Broken(f"the tile {path} is too short")
-            while len(hashes) > 1:
-                hashes = [node_hash(hashes[n], hashes[n + 1]) for n in range(0, len(hashes), 2)]
-            return hashes[0]
+            return above(b"".join(hashes))
     raise Incomplete(f"the tile {tiles / tile_path(tile_level, first // 256, width)} is missing")
+
+
+def above(hashes: bytes) -> bytes:
+    """Return the node over a power of two of hashes."""
+    level = [hashes[n : n + 32] for n in range(0, len(hashes), 32)]
+    while len(level) > 1:
+        level = [node_hash(level[n], level[n + 1]) for n in range(0, len(level), 2)]
+    return level[0]
 
 
 def subtrees(tiles: Path, size: int) -> list[bytes]:
@@ -426,7 +436,7 @@ def verify_ledger(arguments: argparse.Namespace, folder: Path, finding: Finding)
     for size in sorted(signed):
         if size > chain.size:
             raise Broken(f"{size} entries were signed, but there are {chain.size}: the tail was cut off", chain.size)
-    check_edge(folder, finding)
+    check_tiles(folder, chain, finding)
     if chain.size == 0:
         return NOTHING
     finding.facts.append(f"{chain.size - begin} entries verified, head {chain.size} {chain.previous}")
@@ -500,18 +510,50 @@ def check_objects(folder: Path, entry: dict[str, Any], finding: Finding) -> None
             finding.gaps.append(f"an object of entry {entry['sequence']} was altered: {digest}")
 
 
-def check_edge(folder: Path, finding: Finding) -> None:
-    """The tiles that the latest checkpoint needs have to be there and give its root."""
+def check_tiles(folder: Path, chain: Chain, finding: Finding) -> None:
+    """The tiles that the latest checkpoint needs have to be there; after a full pass each one is compared."""
     latest = folder / "checkpoint"
     if not latest.is_file():
         return
     size = int(latest.read_text().split("\n")[1])
-    root = base64.b64decode(latest.read_text().split("\n")[2])
     try:
-        if fold(subtrees(folder / "tile", size)) != root:
-            finding.gaps.append("the tiles are not those of the checkpoint")
+        if fold(subtrees(folder / "tile", size)) != base64.b64decode(latest.read_text().split("\n")[2]):
+            raise Broken("the tiles are not those of the checkpoint")
+        level, hashes = 0, bytes((chain.leaves or b"")[: size * 32])
+        while hashes and chain.leaves:
+            for start in range(0, len(hashes), 256 * 32):
+                index = start // (256 * 32)
+                compare_tile(folder / "tile", level, index, hashes[start : start + 256 * 32])
+                if level == 0:
+                    compare_bundle(folder / "tile", index, hashes[start : start + 256 * 32])
+            whole = range(0, len(hashes) - 256 * 32 + 1, 256 * 32)
+            hashes = b"".join(above(hashes[start : start + 256 * 32]) for start in whole)
+            level += 1
     except (Incomplete, Broken) as error:
         finding.gaps.append(str(error))
+
+
+def compare_tile(tiles: Path, level: int, index: int, hashes: bytes) -> None:
+    full, partial = (tiles / tile_path(level, index, width) for width in (256, len(hashes) // 32))
+    path = full if full.is_file() else partial
+    if not path.is_file():
+        raise Incomplete(f"the tile {path} is missing")
+    if path.read_bytes()[: len(hashes)] != hashes:
+        raise Broken(f"the tile {path} is not what the entries give")
+
+
+def compare_bundle(tiles: Path, index: int, hashes: bytes) -> None:
+    full, partial = (tiles / tile_path("entries", index, width) for width in (256, len(hashes) // 32))
+    path = full if full.is_file() else partial
+    if not path.is_file():
+        raise Incomplete(f"the bundle {path} is missing")
+    data, found = path.read_bytes(), bytearray()
+    while data and len(found) < len(hashes):
+        length = int.from_bytes(data[:2], "big")
+        found += leaf_hash(data[2 : 2 + length])
+        data = data[2 + length :]
+    if found != hashes or (data and path != full):
+        raise Broken(f"the bundle {path} is not what the entries give")
 
 
 def verify_package(arguments: argparse.Namespace, folder: Path, finding: Finding) -> int:

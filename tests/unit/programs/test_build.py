@@ -111,7 +111,7 @@ def test_the_key_follows_sources_and_flags(make: Callable[..., Build], other: di
 
 
 def test_says_how_far_it_is_and_is_joined(make: Callable[..., Build], tmp_path: Path) -> None:
-    build = make(f"echo b >&2; while [ ! -e {tmp_path}/go-on ]; do sleep 0.02; done")
+    build = make(f"echo 'go: downloading c v1' >&2; echo b >&2; while [ ! -e {tmp_path}/go-on ]; do sleep 0.02; done")
     first = advance(build, 0, restart=True)
     assert first.started and not first.finished
     wait_for(lambda: "b" in (build.work / "log").read_text().split())

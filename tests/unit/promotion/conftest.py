@@ -6,17 +6,21 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import textwrap
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible_collections.golden_goose.compliance.plugins.module_utils.cluster import (
+    ClusterError,
     ClusterUnavailable,
     RolloutUnhealthy,
 )
+from ansible_collections.golden_goose.compliance.plugins.module_utils.errors import GoldenGooseError
 from ansible_collections.golden_goose.compliance.plugins.module_utils.ledger import Ledger
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion import evaluate as evaluation
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.engine import Promoter
@@ -28,8 +32,12 @@ from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.
     SANDBOX,
     Verdict,
 )
+from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.plan import Requester
+from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.policy import Policy
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.ports import Answer, DeploymentView
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.runs import Runs
+from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.sealing import make_plan
+from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.settle import settle
 
 METADATA = {"sprint": "1", "provisional": True, "mesh_enforcement": "pending"}
 D1, D2, D3 = (f"sha256:{digit * 64}" for digit in "123")
@@ -47,6 +55,7 @@ class FakeCluster:
         self.broken: set[str] = set()
         self.down = False
         self.writes: list[str] = []
+        self.admitted: set[str] = set()
 
     def run(self, namespace: str, name: str, digest: str) -> None:
         self.objects[namespace, "Deployment", name] = deployment(name, f"registry.local/{name}@{digest}")
@@ -72,9 +81,35 @@ class FakeCluster:
         self._answer()
         for item in objects:
             if not dry_run:
+                self._admits(item)
                 metadata = item["metadata"]
                 self.objects[metadata["namespace"], item["kind"], metadata["name"]] = copy.deepcopy(item)
                 self.writes.append(f"apply {item['kind']} {metadata['name']}")
+
+    def _admits(self, item: dict[str, Any]) -> None:
+        """Do what the admission policy does in a real cluster."""
+        if item["kind"] == "Deployment" and item["metadata"]["namespace"] == COMPLIANT:
+            image = item["spec"]["template"]["spec"]["containers"][0]["image"]
+            if image not in self.admitted:
+                raise ClusterError(f"The API server refuses {image}: it was not promoted.")
+
+    def admit(self, images: set[str]) -> None:
+        self._answer()
+        if not images <= self.admitted:
+            self.admitted |= images
+            self.writes.append(f"admit {len(images)}")
+
+    def dismiss(self, images: set[str]) -> None:
+        self._answer()
+        running = {
+            item["spec"]["template"]["spec"]["containers"][0]["image"]
+            for key, item in self.objects.items()
+            if key[:2] == (COMPLIANT, "Deployment")
+        }
+        assert not running & images, "something still runs it"
+        self.admitted -= images
+        if images:
+            self.writes.append(f"dismiss {len(images)}")
 
     def delete(self, objects: list[dict[str, Any]]) -> None:
         self._answer()
@@ -114,6 +149,9 @@ class FakeSignature:
 class FakeSigner:
     signed: list[bytes] = field(default_factory=list)
     failure: Exception | None = None
+
+    def verify(self, data: bytes, signature: Any) -> bool:
+        return bool(signature.signature == f"by-{signature.key}-{hashlib.sha256(data).hexdigest()}")
 
     def sign(self, data: bytes) -> FakeSignature:
         if self.failure:
@@ -156,6 +194,7 @@ class Bench:
     root: Path
     cluster: FakeCluster = field(default_factory=FakeCluster)
     signer: FakeSigner = field(default_factory=FakeSigner)
+    policy: Policy = field(default_factory=Policy)
     runs: Runs = field(init=False)
     evidence: Evidence = field(init=False)
 
@@ -166,7 +205,8 @@ class Bench:
 
     @property
     def promoter(self) -> Promoter:
-        return Promoter(self.evidence, self.cluster, self.runs, self.root / "services", lambda: self.signer)
+        services = self.root / "services"
+        return Promoter(self.evidence, self.cluster, self.runs, services, lambda: self.signer, policy=self.policy)
 
     @property
     def scanners(self) -> Scanners:
@@ -177,8 +217,30 @@ class Bench:
         requested = self.promoter.request("svc", digest, "tester")
         if requested.outcome == "unchanged":
             return requested
-        self.promoter.evaluate("svc", self.scanners, REQUIRED_GATES)
+        self.promoter.evaluate("svc", self.scanners, self.policy.gates)
         return self.promoter.promote("svc")
+
+    def add(self, name: str, digest: str, dependencies: list[str]) -> None:
+        """Add a service that sandbox runs."""
+        folder = write_service(self.root / "services" / name, name)
+        with (folder / "service.yml").open("a") as file:
+            file.write(f"dependencies: {dependencies}\n")
+        self.cluster.run(SANDBOX, name, digest)
+
+    def play_set(self, names: list[str]) -> Any:
+        """Do what playbooks/promote.yml does with several services; return how the set was settled."""
+        plan = make_plan(self.promoter, names, {}, Requester("tester"))[0]
+        ready = []
+        for name in plan.services:
+            with suppress(GoldenGooseError):
+                if self.promoter.request(name, None, "tester", plan.sha256).outcome != "unchanged":
+                    self.promoter.evaluate(name, self.scanners, self.policy.gates)
+                    ready.append(name)
+        for name in plan.services:
+            if name in ready:
+                with suppress(GoldenGooseError):
+                    self.promoter.promote(name)
+        return settle(self.promoter, plan.sha256)
 
     def promoted(self, *digests: str) -> None:
         """Bring each of the digests to compliant, one after the other."""
@@ -196,15 +258,23 @@ class Bench:
         return self.cluster.digest(COMPLIANT)
 
 
+def fake_gate(name: str, verdicts: dict[str, str]) -> Callable[[GateContext], Verdict]:
+    """Return a gate that says what ``verdicts`` holds for it, or for it and the service as ``name:service``."""
+
+    def decide(context: GateContext) -> Verdict:
+        said = verdicts.get(f"{name}:{context.service.name}", verdicts[name])
+        return Verdict(name, said, f"{name} saw 1 (required: 0)", {"n": 1}, {"n": 0})
+
+    return decide
+
+
 @pytest.fixture
 def gate_verdicts(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """Gates that say what this dictionary holds; all allow to begin with."""
     verdicts = dict.fromkeys(REQUIRED_GATES, "allow")
 
-    def gate(name: str) -> Callable[[GateContext], Verdict]:
-        return lambda context: Verdict(name, verdicts[name], f"{name} saw 1 (required: 0)", {"n": 1}, {"n": 0})
-
-    monkeypatch.setattr(evaluation, "GATES", {name: gate(name) for name in REQUIRED_GATES})
+    fakes = {name: fake_gate(name, verdicts) for name in REQUIRED_GATES}
+    monkeypatch.setattr(evaluation, "GATES", {name: fakes.get(name, gate) for name, gate in evaluation.GATES.items()})
     return verdicts
 
 

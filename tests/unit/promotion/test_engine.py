@@ -186,9 +186,10 @@ def test_an_unhealthy_first_rollout_is_taken_out_again(bench: Bench) -> None:
         bench.play()
     assert bench.compliant_digest() is None
     assert bench.events()[-3:] == ["started", "failed", "rolled_back"]
-    assert bench.entries()[-1] | {"promotion_id": "", "reason": ""} == {
+    assert bench.entries()[-1] | {"promotion_id": "", "reason": "", "plan": ""} == {
         "event": "rolled_back",
         "promotion_id": "",
+        "plan": "",
         "service": "svc",
         "digest": None,
         "from_digest": D1,

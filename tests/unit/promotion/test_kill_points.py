@@ -28,6 +28,8 @@ EFFECTS = [
     (FakeSigner, "sign"),
     (FakeCluster, "apply"),
     (FakeCluster, "delete"),
+    (FakeCluster, "admit"),
+    (FakeCluster, "dismiss"),
 ]
 
 
@@ -129,7 +131,7 @@ def test_killed_anywhere_and_run_again_it_ends_the_same(
     with pytest.MonkeyPatch.context() as patched:
         counter.arm(patched)
         run(action)
-    expected = (calm.events(), calm.compliant_digest(), compliant_objects(calm))
+    expected = (calm.events(), calm.compliant_digest(), compliant_objects(calm), calm.cluster.admitted)
     assert counter.count > 1
 
     for number in range(counter.count):
@@ -144,7 +146,8 @@ def test_killed_anywhere_and_run_again_it_ends_the_same(
             # A kill after the last entry leaves nothing to finish; a failed promotion would only be tried anew.
             if bench.events() != expected[0]:
                 run(action)
-            assert (bench.events(), bench.compliant_digest(), compliant_objects(bench)) == expected, where
+            ended = (bench.events(), bench.compliant_digest(), compliant_objects(bench), bench.cluster.admitted)
+            assert ended == expected, where
             assert bench.evidence.require_sound().state == "intact", where
 
 

@@ -71,7 +71,11 @@ def test_name_image_and_port_are_enough(services_dir: Path) -> None:
         ("gates.coverage.min_percent", float("nan"), "expected a number from 0 to 100"),
         ("gates.sast.max_high", -1, "gates.sast.max_high is -1; expected a whole number from 0"),
         ("gates.health.min_ready", 2, "expected at most replicas, which is 1"),
-        ("gates.sbom", {}, "gates.sbom is not a known key; expected one of gates.coverage, gates.health, gates.sast"),
+        (
+            "gates.luck",
+            {},
+            "gates.luck is not a known key; expected one of gates.coverage, gates.health, gates.sast, gates.sbom",
+        ),
         ("porrt", 1, "porrt is not a known key; expected one of dependencies, gates"),
     ],
 )

@@ -8,12 +8,18 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..model import Verdict
+from .approvals import approvals
 from .chain import chain
 from .context import GateContext, Scanners, private_copy
 from .coverage import coverage
+from .dependencies import dependencies
+from .freeze import freeze
 from .health import health
+from .own import own_gate
 from .provenance import provenance
 from .sast import sast
+from .sbom import sbom
+from .veto import veto
 
 Gate = Callable[[GateContext], Verdict]
 
@@ -22,8 +28,13 @@ GATES: dict[str, Gate] = {
     "provenance": provenance,
     "sast": sast,
     "coverage": coverage,
+    "sbom": sbom,
     "health": health,
+    "dependencies": dependencies,
+    "veto": veto,
+    "freeze": freeze,
+    "approvals": approvals,
     "chain": chain,
 }
 
-__all__ = ["GATES", "Gate", "GateContext", "Scanners", "private_copy"]
+__all__ = ["GATES", "Gate", "GateContext", "Scanners", "own_gate", "private_copy"]

@@ -14,13 +14,16 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...errors import GoldenGooseError
 from ...services.model import Service
 from ...services.source import source_files
 from ..evidence import Evidence
+from ..model import Verdict
+from ..plan import Plan
+from ..policy import Policy
 from ..ports import Cluster
 
 _NOBODY = 65534
@@ -29,11 +32,19 @@ _LAST_LINES = 5
 
 @dataclass(frozen=True)
 class Scanners:
-    """The programs that gates run: where the semgrep rules are, and the limit of one program in seconds."""
+    """The programs and places that gates use.
+
+    ``timeout`` is the limit of one program in seconds. ``prometheus`` is the address that queries go to,
+    ``images_dir`` the folder of image archives, ``vulnerabilities`` a file or folder of OSV records; each
+    may be None, where there is none.
+    """
 
     semgrep_rules: Path
     timeout: float = 300.0
     python: str = sys.executable
+    prometheus: str | None = None
+    images_dir: Path | None = None
+    vulnerabilities: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -51,6 +62,8 @@ class GateContext:
     scanners: Scanners
     source: Path
     scratch: Path
+    policy: Policy = field(default_factory=Policy)
+    plan: Plan | None = None
 
     def relative(self, folder: Path) -> str:
         """Return a folder of the service relative to the service's own folder."""
@@ -107,7 +120,9 @@ def run_tool(command: Sequence[str], cwd: Path, home: Path, timeout: float, user
     try:
         stdout, stderr = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired as error:
-        raise ToolFailed(f"{name} did not end within {timeout:.0f} s") from error
+        written = ToolRun(-1, error.stdout or b"", error.stderr or b"")
+        seen = f"; last seen: {written.last_words()}" if written.stdout or written.stderr else ""
+        raise ToolFailed(f"{name} did not end within {timeout:.0f} s{seen}") from error
     finally:
         _end_group(process)
     return ToolRun(process.returncode, stdout, stderr)
@@ -158,3 +173,9 @@ def private_copy(folder: Path, user: int | None = None) -> Iterator[tuple[Path, 
                 f"Cannot copy {folder} for the gates: {error.filename or name}: {error.strerror or error}."
             ) from error
         yield copy, scratch
+
+
+def without_plan(gate: str) -> Verdict:
+    """Return the deny of a gate that needs a sealed plan for a promotion from before there were plans."""
+    reason = "the promotion names no sealed plan (required: one)"
+    return Verdict(gate, "deny", reason, {"plan": None}, {"plan": "sealed"})

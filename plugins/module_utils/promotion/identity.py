@@ -1,0 +1,141 @@
+# Copyright: Contributors to Golden Goose
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+"""Who someone is, proven to Vault with credentials of their own, and what they say, signed by their own key.
+
+Each person has a transit key ``approver-<entity id>``, which Vault's policy lets nobody else sign with (the path in the
+policy holds ``{{identity.entity.id}}``). An entry that someone wrote past the modules has no such signature.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ..imports import require
+from ..ledger import Entry, canonical
+from ..vault import Signature, VaultDenied, VaultError, client, explained
+from .ports import Signer
+
+KEY_PREFIX = "approver-"
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A person: ``name`` as people know it, ``entity`` as Vault does (empty where it is only a login)."""
+
+    name: str
+    entity: str = ""
+    method: str = "login"
+
+    def as_dict(self) -> dict[str, str]:
+        """Return the identity as it stands in entries, under ``by``."""
+        return asdict(self)
+
+
+def statement(event: str, data: Mapping[str, Any]) -> bytes:
+    """Return the bytes that a person signs: RFC 8785 of the entry's data without the signature, with its event."""
+    said = {key: value for key, value in data.items() if key != "signed"}
+    return canonical.encode(said | {"event": event})
+
+
+def trusted_by(signer: Callable[[], Signer]) -> Callable[[Entry], bool]:
+    """Return the function that tells whether what an entry says was signed by the person it names.
+
+    :param signer: Vault, as the promoter sees it; it is asked only when there is a signature to check.
+    """
+
+    def trusted(entry: Entry) -> bool:
+        signed, by = entry.data.get("signed"), entry.data.get("by") or {}
+        if not isinstance(signed, Mapping) or not by.get("entity") or signed.get("key") != KEY_PREFIX + by["entity"]:
+            return False
+        said = Signature(str(signed["signature"]), str(signed["key"]), int(signed["key_version"]), "")
+        return signer().verify(statement(entry.data["event"], entry.data), said)
+
+    return trusted
+
+
+class Person:
+    """One person at Vault, from the moment of logging in until the session ends."""
+
+    def __init__(self, vault: Any, identity: Identity, address: str, mount: str) -> None:
+        self.identity = identity
+        self._vault, self._address, self._mount = vault, address, mount
+
+    def sign(self, data: bytes) -> dict[str, Any]:
+        """Return {signature, key, key_version} over ``data``; the key is made when this is the first time.
+
+        :raises VaultDenied: the person's policy does not let them approve anything.
+        """
+        key = KEY_PREFIX + self.identity.entity
+        invalid = require("hvac").exceptions.InvalidPath
+        with explained(self._address, f"a signature with the key {key}"):
+            try:
+                self._vault.secrets.transit.read_key(name=key, mount_point=self._mount)
+            except invalid:
+                self._vault.secrets.transit.create_key(name=key, key_type="ed25519", mount_point=self._mount)
+            answer = self._vault.secrets.transit.sign_data(
+                name=key, hash_input=base64.b64encode(data).decode("ascii"), mount_point=self._mount
+            )
+        version, signature = str(answer["data"]["signature"]).partition(":v")[2].partition(":")[::2]
+        return {"signature": signature, "key": key, "key_version": int(version)}
+
+
+@contextmanager
+def logged_in(options: Mapping[str, Any]) -> Iterator[Person]:
+    """Log in with what ``options`` hold, and end a token that was made for it.
+
+    :param options: address, and one of token, role_id with secret_id, username with password; ca_cert, mount
+        (of the auth method), transit_mount.
+    :raises VaultError: no way to log in is given, or the token is of nobody in particular.
+    """
+    address = str(options["address"])
+    vault = client(address, options.get("ca_cert"), options.get("token") or "")
+    with explained(address, "a login"):
+        method = _log_in(vault, options, address)
+        try:
+            said = vault.auth.token.lookup_self()["data"]
+            yield Person(vault, _identity(said, method, address), address, options.get("transit_mount") or "transit")
+        finally:
+            if method != "token":
+                vault.auth.token.revoke_self()
+
+
+def _log_in(vault: Any, options: Mapping[str, Any], address: str) -> str:
+    invalid = require("hvac").exceptions.InvalidRequest
+    try:
+        if options.get("token"):
+            return "token"
+        if options.get("username") and options.get("password"):
+            vault.auth.userpass.login(
+                username=options["username"],
+                password=options["password"],
+                mount_point=options.get("mount") or "userpass",
+            )
+            return "userpass"
+        if options.get("role_id") and options.get("secret_id"):
+            vault.auth.approle.login(
+                role_id=options["role_id"],
+                secret_id=options["secret_id"],
+                mount_point=options.get("mount") or "approle",
+            )
+            return "approle"
+    except invalid as error:
+        raise VaultDenied(f"Vault at {address} does not accept these credentials; check name and password.") from error
+    raise VaultError(
+        f"Nothing says who you are at Vault {address}; give a token, username and password, or role_id and secret_id."
+    )
+
+
+def _identity(said: Mapping[str, Any], method: str, address: str) -> Identity:
+    entity, meta = str(said.get("entity_id") or ""), said.get("meta") or {}
+    if not entity:
+        raise VaultError(
+            f"The token for Vault at {address} belongs to nobody (it has no entity, as root tokens have none); "
+            "log in as a person."
+        )
+    name = meta.get("username") or meta.get("role_name") or said.get("display_name") or entity
+    return Identity(str(name), entity, method)

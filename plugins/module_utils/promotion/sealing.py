@@ -1,0 +1,130 @@
+# Copyright: Contributors to Golden Goose
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+"""From a wish to a sealed plan, and from a sealed plan to what is promoted now."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..services.model import Service, find_service, known_services
+from .model import SANDBOX, Refused
+from .plan import Plan, Requester, describe, differences, keep_plan, load_plan, policy_differences, seal
+
+if TYPE_CHECKING:
+    from .engine import Promoter
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+def make_plan(
+    promoter: Promoter, names: Sequence[str], digests: Mapping[str, str], requester: Requester
+) -> tuple[Plan, bool]:
+    """Seal a plan for ``names`` and return it, and whether an entry was written for it.
+
+    The plan of one service that nobody has to approve gets no entry of its own: its request is one.
+
+    :param digests: artifacts by service, where it is not what sandbox runs.
+    :raises Refused: nothing is deployed in sandbox, a dependency is unknown, or there is a circle.
+    :raises GoldenGooseError: a service is unknown or malformed, or the cluster does not answer.
+    """
+    evidence = promoter.evidence
+    evidence.require_sound()
+    items = {}
+    for name in dict.fromkeys(names):
+        with evidence.refusing(name):
+            service = find_service(promoter.services_dir, name)
+            items[name] = present(promoter, service, digests.get(name))
+    with evidence.refusing(", ".join(items)):
+        plan = seal(items, promoter.policy, requester, known_services(promoter.services_dir))
+    if promoter.dry_run:
+        return plan, _announced(promoter, plan) and evidence.ledger.find(plan.entry_id) is None
+    keep_plan(evidence, plan)
+    if not _announced(promoter, plan):
+        return plan, False
+    known = evidence.ledger.find(plan.entry_id) is not None
+    if not known:
+        evidence.record("planned", planned_data(plan), id=plan.entry_id)
+    return plan, not known
+
+
+def planned_data(plan: Plan) -> dict[str, Any]:
+    """Return the data of the entry ``planned``; the plan itself is the object that it refers to."""
+    return {
+        "plan": plan.sha256,
+        "services": {name: plan.item(name)["digest"] for name in plan.services},
+        "order": plan.policy["order"],
+        "on_failure": plan.policy["on_failure"],
+        "policy": plan.policy["id"],
+        "quorum": plan.policy["quorum"],
+        "requested_by": plan.requester.name,
+        "sealed_plan": reference(plan),
+    }
+
+
+def reference(plan: Plan) -> dict[str, Any]:
+    """Return how an entry refers to the plan among the ledger's objects."""
+    return {"sha256": plan.sha256, "size": len(plan.bytes), "media_type": "application/vnd.golden-goose.plan+json"}
+
+
+def plan_of_request(
+    promoter: Promoter, service: Service, digest: str | None, requester: Requester, sealed: str | None
+) -> Plan:
+    """Return the plan that a request is made under: the sealed one, or one for this service alone.
+
+    :param sealed: the hash of a sealed plan. It is refused when anything has changed since.
+    :raises Refused: what differs, by name, with both values; or nobody proved to be who asked though
+        people have to approve.
+    """
+    name = service.name
+    if sealed is None:
+        plan = seal(
+            {name: present(promoter, service, digest)},
+            promoter.policy,
+            requester,
+            known_services(promoter.services_dir),
+        )
+    else:
+        plan = load_plan(promoter.evidence, sealed)
+        item = plan.item(name)
+        changed = policy_differences(plan, promoter.policy)
+        changed += differences(item, present(promoter, service, digest or str(item["digest"])), name)
+        if changed:
+            raise Refused(
+                f"{name} is not promoted under the plan {plan.sha256[:12]}, because it has changed since: "
+                f"{'; '.join(changed)}; seal a new plan.",
+                differs=changed,
+            )
+    if plan.policy["quorum"] and not plan.requester.entity:
+        raise Refused(
+            f"{name} needs {plan.policy['quorum']} approvals, so who asks has to be proven, too: seal the plan with "
+            "promotion_plan and the Vault identity of the requester."
+        )
+    return plan
+
+
+def present(promoter: Promoter, service: Service, digest: str | None) -> dict[str, Any]:
+    """Return what a plan would say of ``service`` now."""
+    view = promoter.cluster.deployment(SANDBOX, service.name)
+    if digest is not None:
+        return describe(service, checked_digest(digest), view.digest if view else None)
+    if view is None or view.digest is None:
+        runs = "is not deployed" if view is None else f"runs {view.image}, which is not pinned by digest,"
+        raise Refused(f"{service.name} {runs} in {SANDBOX}; deploy it with playbooks/deploy.yml first.")
+    return describe(service, view.digest, view.digest)
+
+
+def checked_digest(digest: str) -> str:
+    """Return ``digest`` when it is one.
+
+    :raises Refused: it is not ``sha256:`` and 64 hexadecimal digits.
+    """
+    if not _DIGEST.fullmatch(digest):
+        raise Refused(f"'{digest}' is not the digest of an image; give sha256:<64 hexadecimal digits>.")
+    return digest
+
+
+def _announced(promoter: Promoter, plan: Plan) -> bool:
+    return len(plan.services) > 1 or promoter.policy.quorum > 0

@@ -1,0 +1,272 @@
+# Copyright: Contributors to Golden Goose
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Separated duties: approvals, vetoes, freezes, stops and overrides, and every way around them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.engine import Denied, Waiting
+from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.identity import Identity
+from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.model import SANDBOX, Refused
+from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.people import (
+    Voice,
+    approve,
+    lift,
+    override,
+    resume,
+    stop,
+    veto,
+    withdraw,
+)
+from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.plan import Requester
+from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.policy import Policy
+from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.rollback import roll_back
+from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.sealing import make_plan
+from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.windows import frozen_until
+
+from .conftest import D1, D2, D3, Bench
+
+ALICE = Requester("alice", "e-alice")
+
+
+def person(name: str, entity: str | None = None) -> Voice:
+    """Return someone whose signature the bench's signer accepts."""
+    who = entity or f"e-{name}"
+    key = f"approver-{who}"
+
+    def sign(data: bytes) -> dict[str, Any]:
+        return {"signature": f"by-{key}-{hashlib.sha256(data).hexdigest()}", "key": key, "key_version": 1}
+
+    return Voice(Identity(name, who, "userpass"), sign)
+
+
+BOB, CAROL = person("bob"), person("carol")
+
+
+@pytest.fixture
+def plan(bench: Bench) -> str:
+    """A sealed plan that alice asked for and two people have to approve."""
+    bench.policy = Policy(quorum=2, gates=(*bench.policy.gates[:-1], "approvals", "chain"))
+    return make_plan(bench.promoter, ["svc"], {}, ALICE)[0].sha256
+
+
+def run(bench: Bench, plan: str) -> Any:
+    bench.promoter.request("svc", None, ALICE, plan)
+    bench.promoter.evaluate("svc", bench.scanners, bench.policy.gates)
+    return bench.promoter.promote("svc")
+
+
+def test_it_waits_for_the_quorum_and_goes_on_when_run_again(bench: Bench, plan: str) -> None:
+    with pytest.raises(
+        Waiting, match=r"gate approvals cannot tell: approvals: 0 .* by others than alice \(required: 2\)"
+    ):
+        run(bench, plan)
+    approve(bench.evidence, BOB, plan)
+    with pytest.raises(Waiting, match="approvals: 1 "):
+        run(bench, plan)
+    approve(bench.evidence, CAROL, plan)
+    assert run(bench, plan).outcome == "compliant"
+    assert bench.events().count("requested") == 1
+    started = next(data for data in bench.entries() if data["event"] == "started")
+    assert [item["by"]["name"] for item in started["approvals"]["given"]] == ["bob", "carol"]
+    assert started["approvals"]["quorum"] == 2
+
+
+def test_one_person_counts_once(bench: Bench, plan: str) -> None:
+    assert approve(bench.evidence, BOB, plan).changed
+    assert not approve(bench.evidence, BOB, plan).changed
+    with pytest.raises(Waiting, match="approvals: 1 "):
+        run(bench, plan)
+
+
+def test_an_approval_that_was_withdrawn_does_not_count(bench: Bench, plan: str) -> None:
+    approve(bench.evidence, BOB, plan)
+    approve(bench.evidence, CAROL, plan)
+    assert withdraw(bench.evidence, CAROL, plan, "I read the wrong notes").changed
+    assert not withdraw(bench.evidence, CAROL, plan, "again").changed
+    with pytest.raises(Waiting, match="approvals: 1 "):
+        run(bench, plan)
+    assert bench.cluster.writes == []
+
+
+@pytest.mark.parametrize(
+    "voice",
+    [
+        person("alice", "e-alice"),
+        person("alice", "e-other-way-in"),
+        person("ALICE", "e-x"),
+        person("renamed", "e-alice"),
+    ],
+)
+def test_who_asked_cannot_approve(bench: Bench, plan: str, voice: Voice) -> None:
+    with pytest.raises(Refused, match=r"asked for the plan .* and cannot approve it"):
+        approve(bench.evidence, voice, plan)
+    assert bench.events()[-1] == "refused"
+
+
+def forged(plan: str, by: dict[str, str], **more: Any) -> dict[str, Any]:
+    return {"plan": plan, "reason": "", "by": by, **more}
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        lambda plan: forged(plan, {"name": "bob", "entity": "e-bob", "method": "userpass"}),
+        lambda plan: forged(plan, {"name": "bob", "entity": "", "method": "login"}),
+        lambda plan: forged(
+            plan,
+            {"name": "bob", "entity": "e-bob", "method": "userpass"},
+            signed={"signature": "by-approver-e-alice-x", "key": "approver-e-alice", "key_version": 1},
+        ),
+        lambda plan: forged(
+            plan,
+            {"name": "bob", "entity": "e-bob", "method": "userpass"},
+            signed={"signature": "invented", "key": "approver-e-bob", "key_version": 1},
+        ),
+        lambda plan: forged(plan, {"name": "alice", "entity": "e-alice", "method": "userpass"}),
+    ],
+)
+def test_an_approval_written_past_the_module_does_not_count_at_the_choke_point(
+    bench: Bench, plan: str, entry: Callable[[str], dict[str, Any]]
+) -> None:
+    approve(bench.evidence, CAROL, plan)
+    bench.evidence.record("approved", entry(plan))
+    with pytest.raises(Waiting, match="approvals: 1 "):
+        run(bench, plan)
+    assert bench.cluster.writes == []
+
+
+def test_an_approval_of_another_plan_does_not_count(bench: Bench, plan: str) -> None:
+    approve(bench.evidence, BOB, plan)
+    approve(bench.evidence, CAROL, plan)
+    bench.cluster.run(SANDBOX, "svc", D2)
+    other = make_plan(bench.promoter, ["svc"], {}, ALICE)[0].sha256
+    assert other != plan
+    with pytest.raises(Waiting, match="approvals: 0 "):
+        run(bench, other)
+
+
+def test_an_approval_is_used_up_by_the_promotion_it_was_for(bench: Bench, plan: str) -> None:
+    for voice in (BOB, CAROL):
+        approve(bench.evidence, voice, plan)
+    run(bench, plan)
+    roll_back(bench.promoter, "svc", "it is slow", remove=True)
+    with pytest.raises(Waiting, match="approvals: 0 "):
+        run(bench, plan)
+
+
+def test_with_a_quorum_who_asks_has_to_be_proven(bench: Bench, plan: str) -> None:
+    with pytest.raises(Refused, match="needs 2 approvals, so who asks has to be proven"):
+        bench.promoter.request("svc", None, "root")
+
+
+def test_a_vetoed_digest_is_not_promoted_until_the_veto_is_lifted(bench: Bench) -> None:
+    assert veto(bench.evidence, BOB, D1, "it loses orders").changed
+    assert not veto(bench.evidence, CAROL, D1, "me, too").changed
+    with pytest.raises(Denied, match=r"gate veto denies: .* was vetoed by bob: it loses orders \(required: no veto\)"):
+        bench.play()
+    assert bench.cluster.writes == []
+    with pytest.raises(Refused, match="with a Vault identity; undo it with one"):
+        lift(bench.evidence, Voice(Identity("root")), D1, "looks fine")
+    lift(bench.evidence, CAROL, D1, "it was the database")
+    assert bench.play().outcome == "compliant"
+
+
+def test_nothing_is_rolled_back_to_a_vetoed_digest(bench: Bench) -> None:
+    bench.promoted(D1, D2, D3)
+    veto(bench.evidence, BOB, D2, "it loses orders")
+    with pytest.raises(Refused, match="was vetoed by bob"):
+        roll_back(bench.promoter, "svc", "slow", D2)
+    assert roll_back(bench.promoter, "svc", "slow").digest == D1
+    assert bench.compliant_digest() == D1
+
+
+@pytest.mark.parametrize("service", [None, "svc"])
+def test_a_stopped_line_stops_promotions_but_not_rollbacks(bench: Bench, service: str | None) -> None:
+    bench.promoted(D1, D2)
+    stop(bench.evidence, Voice(Identity("root")), service, "orders are lost")
+    bench.cluster.run(SANDBOX, "svc", D3)
+    with pytest.raises(Waiting, match=r"gate freeze cannot tell: the line is stopped by root: orders are lost; 0 of 2"):
+        bench.play()
+    assert bench.compliant_digest() == D2
+    assert roll_back(bench.promoter, "svc", "slow").digest == D1
+    resume(bench.evidence, BOB, service, "found it")
+    assert bench.play().outcome == "compliant"
+
+
+def test_the_line_of_another_service_does_not_matter(bench: Bench) -> None:
+    stop(bench.evidence, BOB, "other", "broken")
+    assert bench.play().outcome == "compliant"
+
+
+def test_an_override_needs_a_reason_and_a_second_person(bench: Bench) -> None:
+    stop(bench.evidence, BOB, None, "orders are lost")
+    plan = make_plan(bench.promoter, ["svc"], {}, ALICE)[0].sha256
+    with pytest.raises(Refused, match="overridden with a reason"):
+        override(bench.evidence, CAROL, plan, " ")
+    override(bench.evidence, CAROL, plan, "this is the repair")
+    assert not override(bench.evidence, CAROL, plan, "this is the repair").changed
+    with pytest.raises(Waiting, match="1 of 2 people override it"):
+        run(bench, plan)
+    override(bench.evidence, person("alice"), plan, "this is the repair")
+    assert run(bench, plan).outcome == "compliant"
+    started = next(data for data in bench.entries() if data["event"] == "started")
+    assert {item["by"]["name"] for item in started["overrides"]} == {"alice", "carol"}
+
+
+@pytest.mark.parametrize("say", [veto, lift, stop, resume, override])
+def test_nothing_of_that_kind_without_a_reason(bench: Bench, say: Callable[..., Any]) -> None:
+    plan = make_plan(bench.promoter, ["svc"], {}, ALICE)[0].sha256
+    subject: str | None = {veto: D1, lift: D1, override: plan}.get(say)
+    with pytest.raises(Refused, match="reason"):
+        say(bench.evidence, BOB, subject, "  ")
+    assert "vetoed" not in bench.events()
+
+
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+CHRISTMAS = {"name": "x", "timezone": "Europe/Berlin", "from": "2026-12-20T00:00", "until": "2027-01-05T00:00"}
+WEEKEND = {"name": "w", "timezone": "Europe/Berlin", "days": ["fri"], "from": "16:00", "until": "08:00"}
+
+
+@pytest.mark.parametrize(
+    ("window", "now", "until"),
+    [
+        (CHRISTMAS, "2026-12-19T22:59:59+00:00", None),
+        (CHRISTMAS, "2026-12-19T23:00:00+00:00", "2027-01-05T00:00:00+01:00"),
+        (CHRISTMAS, "2027-01-04T23:00:00+00:00", None),
+        # The same wall clock in summer and in winter is another hour of UTC.
+        (WEEKEND, "2026-07-03T13:59:00+00:00", None),
+        (WEEKEND, "2026-07-03T14:00:00+00:00", "2026-07-04T08:00:00+02:00"),
+        (WEEKEND, "2026-11-27T14:30:00+00:00", None),
+        (WEEKEND, "2026-11-27T15:00:00+00:00", "2026-11-28T08:00:00+01:00"),
+        (WEEKEND, "2026-11-28T06:59:00+00:00", "2026-11-28T08:00:00+01:00"),
+        (WEEKEND, "2026-11-28T07:00:00+00:00", None),
+    ],
+)
+def test_a_window_is_on_the_clock_of_its_zone(window: dict[str, Any], now: str, until: str | None) -> None:
+    found = frozen_until([window], "svc", at(now))
+    assert (found and found[1].isoformat()) == until
+    assert frozen_until([{**window, "services": ["other"]}], "svc", at(now)) is None
+
+
+def test_a_freeze_window_makes_it_wait_and_says_until_when(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = datetime.now(UTC)
+    window = {
+        "name": "audit",
+        "timezone": "UTC",
+        "from": (now - timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M"),
+        "until": (now + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M"),
+    }
+    bench.policy = Policy(freezes=(window,))
+    with pytest.raises(Waiting, match=f"the freeze 'audit' lasts until {window['until']}"):
+        bench.play()
+    assert bench.cluster.writes == []
