@@ -327,3 +327,11 @@ def test_the_copy_has_checkpoints_and_tiles_of_its_own(ledger: Ledger, second: M
     shutil.rmtree(target / "tile")
     assert backup(ledger, target).changed
     assert verify(target).state == "intact"
+
+
+def test_without_the_library_checkpoints_are_compared_all_the_same(ledger: Ledger, second: Memory) -> None:
+    fill(ledger, 3)
+    sign(ledger, second)
+    assert verify(ledger.path, signatures=False).state == "intact"
+    rewrite(ledger, lambda lines: lines[:2])
+    assert [(p.sequence, p.kind) for p in verify(ledger.path, signatures=False).problems][0] == (2, "cut")
