@@ -334,4 +334,5 @@ def test_without_the_library_checkpoints_are_compared_all_the_same(ledger: Ledge
     sign(ledger, second)
     assert verify(ledger.path, signatures=False).state == "intact"
     rewrite(ledger, lambda lines: lines[:2])
-    assert [(p.sequence, p.kind) for p in verify(ledger.path, signatures=False).problems][0] == (2, "cut")
+    first = verify(ledger.path, signatures=False).problems[0]
+    assert (first.sequence, first.kind) == (2, "cut")
