@@ -53,6 +53,10 @@ e2e: setup binaries  ## Playbooks on an instance of their own, in a network name
 molecule: setup  ## Roles on systemd containers
 	@for scenario in $(SCENARIOS); do echo "== molecule $$scenario"; $(BIN)/molecule test -s $$scenario; done
 
+.PHONY: fuzz
+fuzz: setup  ## Parser and verifier against made-up bytes, SECONDS_EACH=20
+	@for target in parser verifier; do $(BIN)/python tests/fuzz $$target -max_total_time=$(or $(SECONDS_EACH),20); done
+
 .PHONY: bench
 bench: setup  ## Speed of the ledger, as ratios; kept in .cache/bench (16 writers for 60 s first)
 	GOLDEN_GOOSE_STRESS_SECONDS=60 $(PYTEST) tests/integration/test_ledger_faults.py -k many_processes

@@ -4,7 +4,7 @@
 """Fuzz one target with atheris: `python tests/fuzz <parser|verifier> [libFuzzer options]`.
 
 It begins with tests/fuzz/corpus/<target> and what earlier runs found; new finds, and what it breaks on, go to
-.cache/fuzz/<target>. To keep the finds: `python tests/fuzz <target> -merge=1 <the corpus> <what was found>`.
+.cache/fuzz/<target>; copy from there what is to be kept.
 """
 
 from __future__ import annotations
@@ -134,11 +134,9 @@ def main() -> None:
     corpora = [findings / "corpus", HERE / "corpus" / target]
     corpora[0].mkdir(parents=True, exist_ok=True)
     options = [*sys.argv[1:], f"-artifact_prefix={findings}/", "-timeout=20", "-rss_limit_mb=1024"]
-    if "-merge=1" not in options:
-        options += [str(corpus) for corpus in corpora]
     with tempfile.TemporaryDirectory(prefix="golden-goose-fuzz-") as folder:
         run = {"parser": lambda: parser, "verifier": lambda: Verifier(Path(folder) / "ledger")}[target]()
-        atheris.Setup([sys.argv[0], *options], run)
+        atheris.Setup([sys.argv[0], *options, *map(str, corpora)], run)
         atheris.Fuzz()
 
 

@@ -296,7 +296,7 @@ class Appender:
             read = batch.check(lines, sequence, first_previous, self._memory)
         except batch.Unsure:
             return [entry.accepted(line) for line in lines]
-        metadata = {said.metadata: canonical.decode_strict(said.metadata) for _id, said in group}
+        metadata = {one: canonical.decode_strict(one) for one in {said.metadata for _id, said in group}}
         return [
             Entry(
                 sequence=number,

@@ -22,6 +22,7 @@ MAX_SAFE_INTEGER = 2**53 - 1
 # Within these bounds, and with a fraction, a double has the same digits in ECMAScript, Python and orjson, without
 # an exponent. Whole doubles are written without ".0" by ECMAScript only.
 _SMALLEST, _LARGEST = 1e-4, 1e15
+_TEXT = frozenset({str})
 
 
 def plain(value: Any, depth: int) -> bool:
@@ -40,9 +41,13 @@ def plain(value: Any, depth: int) -> bool:
     if kind is dict:
         if depth <= 0:
             return False
-        for key, item in value.items():
-            if type(key) is not str or not (key.isascii() or max(key) <= "\uffff"):
-                return False
+        if not _TEXT.issuperset(map(type, value)):
+            return False
+        if not "".join(value).isascii() and any(key and max(key) > "\uffff" for key in value):
+            return False
+        if SAME.issuperset(map(type, value.values())):
+            return True
+        for item in value.values():
             kind = type(item)
             if kind is float:
                 if not _SMALLEST <= abs(item) < _LARGEST or item.is_integer():

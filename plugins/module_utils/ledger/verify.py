@@ -136,7 +136,9 @@ def verify(
     try:
         report.origin = read_origin(folder)
     except LedgerMissing as error:
-        if (folder / "entries.jsonl").exists():
+        entries = folder / "entries.jsonl"
+        # An empty file alone is a ledger that was being made.
+        if entries.exists() and entries.stat().st_size:
             report.add(None, "ledger", "entries are there, but no ledger.json says of which origin")
         else:
             report.problem_count, report.problems = 1, [Problem(None, "absent", str(error).rstrip("."))]

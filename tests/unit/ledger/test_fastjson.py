@@ -39,6 +39,8 @@ def writer(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
     write, read = getattr(fastjson, f"_with_{request.param}")()
     monkeypatch.setattr(fastjson, "write", write)
     monkeypatch.setattr(fastjson, "read", read)
+    same = {str, bool, type(None)} | ({int} if request.param == "orjson" else set())
+    monkeypatch.setattr(fastjson, "SAME", frozenset(same))
     yield request.param
 
 
