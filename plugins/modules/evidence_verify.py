@@ -35,6 +35,11 @@ options:
       - By default those that the ledger names itself, which whoever can write to it could have changed.
     type: list
     elements: str
+  trusted:
+    description:
+      - File with a checkpoint that was verified before, for example the one that the last audit kept.
+      - Only what came after it is looked at, which takes as long however large the ledger is.
+    type: path
   required_state:
     description:
       - V(intact) fails on anything else.
@@ -129,6 +134,7 @@ def main() -> None:
             **LEDGER_OPTIONS,
             "copy": {"type": "path"},
             "vault_approle": {"type": "path"},
+            "trusted": {"type": "path"},
             "keys": {"type": "list", "elements": "str", "no_log": False},
             "required_state": {"type": "str", "choices": ["intact", "any"], "default": "intact"},
         },
@@ -137,7 +143,7 @@ def main() -> None:
     params = module.params
     try:
         keys = [Key.parse(text) for text in params["keys"]] if params["keys"] else None
-        report = check(params["ledger"], params["origin"], params["copy"], keys)
+        report = check(params["ledger"], params["origin"], params["copy"], keys, params["trusted"])
         warning = compare_report(report, params["ledger"], params["vault_approle"]) if params["vault_approle"] else None
     except GoldenGooseError as error:
         module.fail_json(msg=str(error), **error.facts)

@@ -9,6 +9,7 @@ getppid(2), which nothing else here makes, is what the tests look at.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "collections"))
 
 from ansible_collections.golden_goose.compliance.plugins.module_utils.errors import GoldenGooseError
-from ansible_collections.golden_goose.compliance.plugins.module_utils.ledger import Ledger
+from ansible_collections.golden_goose.compliance.plugins.module_utils.ledger import HeadMoved, Ledger, anchor
 
 METADATA: dict[str, Any] = {"sprint": "1", "provisional": True}
 ORIGIN = "example.test/faults"
@@ -42,6 +43,38 @@ def try_to(append: Any, *numbers: int) -> None:
             say(f"ack {number}")
 
 
+class FolderPlace:
+    """A second place in a folder beside the ledger, so that it outlives the process; it signs with a fixed key.
+
+    What it does is not within the marks' counting: faults are injected into the ledger's own system calls only.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+        self._key = Ed25519PrivateKey.from_private_bytes(b"k" * 32)
+        self._kept = folder.parent / "kept"
+
+    def public_keys(self) -> list[tuple[int, bytes]]:
+        return [(1, self._key.public_key().public_bytes_raw())]
+
+    def sign(self, data: bytes, version: int) -> bytes:
+        return self._key.sign(data)
+
+    def read(self, origin: str) -> tuple[int, Any]:
+        if not self._kept.exists():
+            return 0, None
+        version, document = json.loads(self._kept.read_text())
+        return version, document
+
+    def write(self, origin: str, document: Any, version: int) -> None:
+        if self.read(origin)[0] != version:
+            raise HeadMoved("another head is there")
+        new = self._kept.with_name("kept.new")
+        new.write_text(json.dumps([version + 1, dict(document)]))
+        new.replace(self._kept)
+
+
 def main() -> None:
     folder, what = Path(sys.argv[1]), sys.argv[2]
     if what == "create":
@@ -50,6 +83,15 @@ def main() -> None:
         os.getppid()
         return
     ledger = Ledger.open(folder)
+    if what == "checkpoint":
+        # Without site there is no path to the library that signs.
+        sys.path += [str(path) for path in Path(sys.executable).parents[1].glob("lib/python3*/site-packages")]
+        place = FolderPlace(folder)
+        place.sign(b"warm", 1)
+        os.getppid()
+        try_to(lambda: anchor(ledger, place, METADATA), 2)
+        os.getppid()
+        return
     if what == "warm":
         try_to(lambda: ledger.append(**item(1)), 1)
     os.getppid()

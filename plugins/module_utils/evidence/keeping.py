@@ -21,9 +21,12 @@ from ..ledger import (
     backup,
     compare,
     genesis_hash,
+    heads,
     verify,
 )
+from ..ledger.checkpoint import parse
 from ..ledger.ledger import checked_origin
+from ..ledger.tree import EdgeBroken, edge
 
 
 def create(path: Path | str, origin: str, dry_run: bool = False) -> tuple[bool, Head]:
@@ -39,14 +42,21 @@ def create(path: Path | str, origin: str, dry_run: bool = False) -> tuple[bool, 
         return True, Ledger.create(path, origin).head()
 
 
-def check(path: Path | str, origin: str | None, copy: Path | str | None, keys: Sequence[Key] | None = None) -> Report:
+def check(
+    path: Path | str,
+    origin: str | None,
+    copy: Path | str | None,
+    keys: Sequence[Key] | None = None,
+    trusted: Path | str | None = None,
+) -> Report:
     """Verify the ledger at ``path``, and that it still has everything that its ``copy`` has.
 
     :param keys: the only keys that may have signed it; by default those that it names itself.
-
+    :param trusted: file with a checkpoint that was verified before; only what came after it is looked at.
+    :raises BadCheckpoint: no known key signed the trusted checkpoint.
     :raises LedgerError: one of the two cannot be read.
     """
-    report = verify(path, origin, keys=keys)
+    report = _verified(Path(path), origin, keys, None if trusted is None else Path(trusted))
     if copy is not None:
         try:
             problem = compare(path, copy)
@@ -55,6 +65,24 @@ def check(path: Path | str, origin: str | None, copy: Path | str | None, keys: S
         if problem:
             report.add(problem.sequence, problem.kind, problem.message)
     return report
+
+
+def _verified(path: Path, origin: str | None, keys: Sequence[Key] | None, trusted: Path | None) -> Report:
+    if trusted is None:
+        return verify(path, origin, keys=keys)
+    try:
+        note = trusted.read_bytes().decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise LedgerError(f"The trusted checkpoint {trusted} cannot be read: {error}.") from error
+    head = parse(note, heads.keys(path) if keys is None else keys)
+    try:
+        return verify(path, origin, Head(head.size, edge(path, head.origin, head).hash), keys=keys)
+    except EdgeBroken as error:
+        # Its last entry is not there: a full verification may tell more.
+        report = verify(path, origin, keys=keys)
+        if report.state != "broken":
+            report.add(error.facts["sequence"], error.kind, str(error).rstrip("."))
+        return report
 
 
 def keep_copy(

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 
@@ -61,7 +62,8 @@ class Figures:
 def read(path: Path) -> Figures:
     """Verify the ledger in the folder ``path`` and return its figures; whatever is wrong becomes a figure."""
     try:
-        report = verify(path)
+        # The exporter may run where only a library for metrics is; checkpoints are compared in any case.
+        report = verify(path, signatures=find_spec("cryptography") is not None)
         entries = Ledger.open(path, edge=False).entries(strict=False) if report.size else iter(())
         # An entry that was appended since the verification belongs to the next reading.
         return compute(report, islice(entries, report.size))

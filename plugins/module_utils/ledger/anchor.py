@@ -120,6 +120,7 @@ class _Anchor:
         before = kept.checkpoint.size if kept else 0
         tree.grow(self.ledger.path, grown)
         if kept and grown.tree.size == before:
+            heads.unstage(self.ledger.path)  # A kill may have come right after the last publication.
             return _result(kept.checkpoint, 0, signers[0][1])
         head = self._signed(Checkpoint(self.ledger.origin, grown.tree.size, grown.tree.root()), signers)
         heads.stage(self.ledger.path, head)

@@ -12,10 +12,12 @@ from typing import Any
 
 import pytest
 from ansible_collections.golden_goose.compliance.plugins.module_utils.errors import GoldenGooseError
+from ansible_collections.golden_goose.compliance.plugins.module_utils.evidence.keeping import check
 from ansible_collections.golden_goose.compliance.plugins.module_utils.ledger import (
     AnchorBroken,
     Anchored,
     Appended,
+    BadCheckpoint,
     Ledger,
     LedgerBroken,
     LedgerError,
@@ -327,3 +329,28 @@ def test_the_copy_has_checkpoints_and_tiles_of_its_own(ledger: Ledger, second: M
     shutil.rmtree(target / "tile")
     assert backup(ledger, target).changed
     assert verify(target).state == "intact"
+
+
+def test_without_the_library_checkpoints_are_compared_all_the_same(ledger: Ledger, second: Memory) -> None:
+    fill(ledger, 3)
+    sign(ledger, second)
+    assert verify(ledger.path, signatures=False).state == "intact"
+    rewrite(ledger, lambda lines: lines[:2])
+    first = verify(ledger.path, signatures=False).problems[0]
+    assert (first.sequence, first.kind) == (2, "cut")
+
+
+def test_verification_goes_on_from_a_trusted_checkpoint(ledger: Ledger, second: Memory, tmp_path: Path) -> None:
+    fill(ledger, 3)
+    sign(ledger, second)
+    trusted = tmp_path / "trusted"
+    trusted.write_bytes((ledger.path / "checkpoint").read_bytes())
+    fill(ledger, 300)
+    sign(ledger, second)
+    report = check(ledger.path, ORIGIN, None, trusted=trusted)
+    assert (report.state, report.trusted, report.size) == ("intact", 4, 304)
+    rewrite(ledger, lambda lines: lines[:3])
+    assert (3, "cut") in [(p.sequence, p.kind) for p in check(ledger.path, ORIGIN, None, trusted=trusted).problems]
+    trusted.write_text(trusted.read_text().replace("\n4\n", "\n3\n"))
+    with pytest.raises(BadCheckpoint):
+        check(ledger.path, ORIGIN, None, trusted=trusted)
