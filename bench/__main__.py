@@ -76,7 +76,7 @@ def grouped(work: Path) -> float:
 
 def groups(work: Path) -> list[Row]:
     """Three times each, in turn; the best of each. Time of processors tells where other work keeps the machine busy."""
-    pairs = [(grouped(work), parts.measured(lambda: grouped(work)), tessera(work)) for _ in range(3)]
+    pairs = [(grouped(work), parts.measured(lambda: grouped(work)), tessera(work)) for _round in range(3)]
     name = f"{GROUPED:,} durable entries of {LINE} bytes, groups of {GROUP:,}: times as fast as Tessera's POSIX library"
     ours, other = min(pair[0] for pair in pairs), min(pair[2].wall for pair in pairs)
     rows = [Row(f"{name} (wall time)", f"{ours:.2f} s", f"{other:.2f} s", other / ours, 2.0, at_most=False)]
@@ -88,9 +88,9 @@ def one_append(work: Path) -> Row:
     ledger = parts.fill(work / "one", SMALL, GROUP)
     raw: list[float] = []
     own: list[float] = []
-    for _ in range(5):
+    for _round in range(5):
         raw += parts.raw_write(work / "raw", 60)
-        own += [parts.single(ledger) for _ in range(60)]
+        own += [parts.single(ledger) for _round in range(60)]
     shutil.rmtree(work / "one")
     ours, other = statistics.median(own), statistics.median(raw)
     return Row(
@@ -112,7 +112,7 @@ def verification(large: Ledger) -> list[Row]:
             parts.measured(lambda: parts.two_passes(file, by_line=True)),
             parts.measured(lambda: parts.two_passes(file, by_line=False)),
         )
-        for _ in range(3)
+        for _round in range(3)
     ]
     rows = []
     for place, name in ((1, "line by line"), (2, "in blocks of 2 MiB")):

@@ -104,7 +104,7 @@ def incremental(ledger: Ledger, trusted: Head) -> float:
 
 def alternating(first: Callable[[], float], second: Callable[[], float], count: int) -> tuple[float, float]:
     """Return the medians of two measurements made in turn, so that both see the same machine."""
-    pairs = [(first(), second()) for _ in range(count)]
+    pairs = [(first(), second()) for _round in range(count)]
     return statistics.median(pair[0] for pair in pairs), statistics.median(pair[1] for pair in pairs)
 
 

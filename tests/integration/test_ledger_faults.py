@@ -61,6 +61,7 @@ def _run(folder: Path, what: str, *options: str) -> tuple[subprocess.CompletedPr
         text=True,
         env=environment,
         timeout=60,
+        check=False,  # The fault may kill it.
     )
     counts: Counter[str] = Counter()
     calls, marks = [], 0

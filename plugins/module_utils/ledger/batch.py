@@ -184,7 +184,10 @@ def _all_sound(parts: list[bytes], values: list[Any], memory: Memory) -> bool:
 
 
 def _sound(part: bytes, value: Any, memory: Memory) -> bool:
-    if type(value) is not dict or type(value.get("event")) is not str or not fastjson.plain(value, _DATA_DEPTH):
+    # Parsers make exact types; what is plain has no others.
+    if not isinstance(value, dict) or not fastjson.plain(value, _DATA_DEPTH):
+        return False
+    if not isinstance(value.get("event"), str):
         return False
     if value["event"] not in memory.events:
         if not entry.is_event(value["event"]):

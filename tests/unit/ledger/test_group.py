@@ -190,4 +190,4 @@ def test_clocks_that_are_adjusted_a_little_are_no_event(tmp_path: Path) -> None:
     clock = iter([noon, noon - timedelta(milliseconds=900)])
     Ledger.create(tmp_path / "l", ORIGIN)
     ledger = Ledger(tmp_path / "l", ORIGIN, now=lambda: next(clock))
-    assert [ledger.append(**_item()).entry.sequence for _ in range(2)] == [0, 1]
+    assert [ledger.append(**_item()).entry.sequence for _round in range(2)] == [0, 1]

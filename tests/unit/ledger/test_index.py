@@ -40,7 +40,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def filled(small: None, ledger: Ledger) -> tuple[Ledger, list[str]]:
     """A ledger of 300 entries, written in groups and one by one."""
-    ids = [str(uuid.uuid4()) for _ in range(300)]
+    ids = [str(uuid.uuid4()) for _round in range(300)]
     place = 0
     for size in [1, 40, 3, 9, 1, 1, 100, 7, 8, 30, 100]:
         ledger.append_many([_item(id, number=number) for number, id in enumerate(ids[place : place + size], place)])
@@ -130,7 +130,7 @@ def test_damage_is_noticed_and_mended(filled: tuple[Ledger, list[str]], damage: 
     damage(_runs(ledger))
     _check(Ledger.open(ledger.path), ids)  # A reader writes nothing, and finds everything.
     writer = Ledger.open(ledger.path)
-    more = [str(uuid.uuid4()) for _ in range(20)]
+    more = [str(uuid.uuid4()) for _round in range(20)]
     for number, id in enumerate(more, len(ids)):
         assert not writer.append(**_item(ids[3], number=3)).changed
         assert writer.append(**_item(id, number=number)).changed
@@ -143,7 +143,7 @@ def test_damage_is_noticed_and_mended(filled: tuple[Ledger, list[str]], damage: 
 def test_the_index_of_another_ledger_is_not_believed(filled: tuple[Ledger, list[str]], tmp_path: Path) -> None:
     ledger, ids = filled
     other = Ledger.create(tmp_path / "other", ORIGIN)
-    names = [str(uuid.uuid4()) for _ in range(300)]
+    names = [str(uuid.uuid4()) for _round in range(300)]
     other.append_many([_item(id, number=number) for number, id in enumerate(names)])
     shutil.rmtree(other.path / "index")
     shutil.copytree(ledger.path / "index", other.path / "index")
@@ -162,7 +162,7 @@ def test_a_reader_keeps_up_with_a_writer(small: None, ledger: Ledger) -> None:
 
 def test_an_index_that_cannot_be_written_does_not_stop_an_append(small: None, ledger: Ledger) -> None:
     (ledger.path / "index").write_text("in the way")
-    ids = [str(uuid.uuid4()) for _ in range(40)]
+    ids = [str(uuid.uuid4()) for _round in range(40)]
     for number, id in enumerate(ids):
         ledger.append(**_item(id, number=number))
     _check(ledger, ids)
