@@ -42,7 +42,7 @@ class Running:
 
     def get(self, target: str, method: str = "GET") -> Reply:
         """Return the answer to one request."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.server.server_port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", self.server.server_port, timeout=30)
         try:
             connection.request(method, target)
             answer = connection.getresponse()

@@ -32,7 +32,7 @@ def test_sigterm_ends_it_with_status_0(build_file: Path, capsys: pytest.CaptureF
     port = _free_port()
 
     def terminate_when_up() -> None:
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
             try:
                 socket.create_connection(("127.0.0.1", port), timeout=1).close()
@@ -55,8 +55,8 @@ def test_a_kept_alive_connection_does_not_hold_up_the_end(build_file: Path) -> N
     status: list[int] = []
 
     def use_and_terminate() -> None:
-        deadline = time.monotonic() + 5
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        deadline = time.monotonic() + 30
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
         while time.monotonic() < deadline:
             try:
                 connection.connect()
@@ -72,7 +72,7 @@ def test_a_kept_alive_connection_does_not_hold_up_the_end(build_file: Path) -> N
     values = {"ADDRESS": "127.0.0.1", "PORT": str(port), "DRAIN_SECONDS": "0", "REQUEST_SECONDS": "30"}
     assert main(values | {"BUILD_FILE": str(build_file)}) == 0
     assert status == [200]
-    assert time.monotonic() - began < 6
+    assert time.monotonic() - began < 20
 
 
 def test_bad_configuration_is_status_2_and_one_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -77,7 +77,7 @@ def test_metrics_count_by_route_with_few_labels(start: Callable) -> None:
     running.get("/v1/convert?value=1&from=m&to=km")
     running.get("/some/path")
     running.get("/another/path")
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while True:
         text = running.get("/metrics").body.decode()
         # The count is made after the answer is sent, so the reader can be faster.
@@ -93,7 +93,7 @@ def test_log_is_json_and_does_not_repeat_the_query(start: Callable) -> None:
     running = start()
     running.get("/v1/convert?value=987654321&from=m&to=km")
     running.get("/healthz")
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while len(running.lines()) < 2 and time.monotonic() < deadline:
         time.sleep(0.01)
     first, second = running.lines()
@@ -104,7 +104,7 @@ def test_log_is_json_and_does_not_repeat_the_query(start: Callable) -> None:
 
 def test_a_malformed_request_line_is_logged_not_fatal(start: Callable) -> None:
     running = start()
-    with socket.create_connection(("127.0.0.1", running.server.server_port), timeout=5) as client:
+    with socket.create_connection(("127.0.0.1", running.server.server_port), timeout=30) as client:
         client.sendall(b"GARBAGE\r\n\r\n")
         assert b"400" in client.recv(1000)
     assert running.get("/healthz").status == 200
@@ -113,7 +113,7 @@ def test_a_malformed_request_line_is_logged_not_fatal(start: Callable) -> None:
 
 def test_a_silent_client_is_given_up(start: Callable) -> None:
     running = start(REQUEST_SECONDS="0.2")
-    with socket.create_connection(("127.0.0.1", running.server.server_port), timeout=5) as client:
+    with socket.create_connection(("127.0.0.1", running.server.server_port), timeout=30) as client:
         assert client.recv(100) == b""
 
 
@@ -131,11 +131,11 @@ def test_a_fault_ends_one_connection_and_is_logged(start: Callable) -> None:
 
 
 def test_draining_is_seen_as_not_ready_before_the_port_closes(start: Callable) -> None:
-    running = start(DRAIN_SECONDS="0.4")
+    running = start(DRAIN_SECONDS="2")
     thread = threading.Thread(target=running.server.drain)
     thread.start()
     time.sleep(0.1)
     assert running.get("/readyz").status == 503
     assert running.get("/v1/convert?value=1&from=m&to=km").status == 200
-    thread.join(timeout=5)
+    thread.join(timeout=30)
     assert not thread.is_alive()
