@@ -15,7 +15,7 @@ fi
 rm -rf "$root/.cache/sanity"
 mkdir -p "$copy"
 cd "$root"
-git ls-files -z --cached --others --exclude-standard -- . ':!collections' ':!tests/fuzz/corpus' | xargs -0 cp --parents -t "$copy"
+git ls-files -z --cached --others --exclude-standard -- . ':!collections' ':!tests/fuzz/corpus' ':!tests/vectors' | xargs -0 cp --parents -t "$copy"
 cd "$copy"
 git init -q
 git add -A

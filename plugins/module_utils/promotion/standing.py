@@ -121,7 +121,8 @@ def freeze_finding(standing: Standing, plan: Plan, service: str, now: datetime) 
         )
         again = now + timedelta(seconds=PEOPLE_SECONDS)
         return _finding("freeze", "defer", reason, observed | {"stop": stop.id}, {"stop": None}, again)
-    assert window is not None
+    if window is None:
+        raise ValueError("asked for a freeze, and there is neither a stop nor a window")
     name, until = window
     reason = f"the freeze '{name}' lasts until {until.isoformat()}; {missing} (required: no freeze)"
     return _finding("freeze", "defer", reason, observed | {"freeze": name}, {"freeze": None}, until)
