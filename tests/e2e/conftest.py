@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The one instance of all end-to-end tests, and the state that they share.
 
-Set GOLDEN_GOOSE_E2E_KEEP=1 to find the instance as the last run left it, and to leave it running.
+Set GOLDEN_GOOSE_E2E_KEEP=1 to find the instance as the last run left it, and to leave it running, and
+GOLDEN_GOOSE_E2E_NAME to have one beside that of another run.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from .leftovers import OWN_NETWORK, end_runs, files, leftovers, processes  # noq
 from .namespace import Namespace  # noqa: E402
 
 _KEEP = os.environ.get("GOLDEN_GOOSE_E2E_KEEP") == "1"
-_LOCK = Path("/run/gg-e2e.lock")
+_LOCK = Path(f"/run/{NAME}.lock")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

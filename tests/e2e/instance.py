@@ -28,9 +28,10 @@ from .leftovers import OWN_NETWORK, daemons
 from .namespace import run
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+# Another name, of at most 8 characters, is another instance, which runs beside the first.
+NAME = os.environ.get("GOLDEN_GOOSE_E2E_NAME", "gg-e2e")
 # Unix sockets lie below it, and their paths hold 107 bytes.
-FOLDER = Path("/var/tmp/gg-e2e")
-NAME = "gg-e2e"
+FOLDER = Path("/var/tmp", NAME)
 CACHE = Path("/var/cache/golden-goose")
 _PLAY_SECONDS = 300
 _LAST_LINES = 40

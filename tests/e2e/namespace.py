@@ -14,13 +14,14 @@ import ctypes
 import os
 import shlex
 import subprocess
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 _CLONE_NEWNET = 0x40000000
-# Of 10.0.0.0/8, where a machine is not likely to have a route of its own.
-_OUTSIDE, _INSIDE, _NETWORK = "10.246.77.1", "10.246.77.2", "10.246.77.0/30"
+# Of 10.0.0.0/8, where a machine is not likely to have a route of its own; each name has one of 256 networks below it.
+_PREFIX = "10.246"
 
 
 def run(*command: str) -> str:
@@ -39,6 +40,8 @@ class Namespace:
     def __init__(self, name: str) -> None:
         self.name = name
         self._outer, self._inner = f"{name}-out", f"{name}-in"
+        network = f"{_PREFIX}.{zlib.crc32(name.encode()) % 256}"
+        self._outside, self._inside, self._network = f"{network}.1", f"{network}.2", f"{network}.0/30"
 
     @property
     def path(self) -> Path:
@@ -51,11 +54,11 @@ class Namespace:
         run("ip", "netns", "add", self.name)
         run(*inside, "link", "set", "lo", "up")
         run("ip", "link", "add", self._outer, "type", "veth", "peer", "name", self._inner, "netns", self.name)
-        run("ip", "address", "add", f"{_OUTSIDE}/30", "dev", self._outer)
+        run("ip", "address", "add", f"{self._outside}/30", "dev", self._outer)
         run("ip", "link", "set", self._outer, "up")
-        run(*inside, "address", "add", f"{_INSIDE}/30", "dev", self._inner)
+        run(*inside, "address", "add", f"{self._inside}/30", "dev", self._inner)
         run(*inside, "link", "set", self._inner, "up")
-        run(*inside, "route", "add", "default", "via", _OUTSIDE)
+        run(*inside, "route", "add", "default", "via", self._outside)
         for rule in self._rules():
             run("iptables", "-w", "-t", rule[0], "-I", *rule[1:])
         # Stays on: another instance may rely on it by the time we end.
@@ -101,7 +104,7 @@ class Namespace:
 
     def _rules(self) -> Iterator[Sequence[str]]:
         mark = ("-m", "comment", "--comment", self.name)
-        yield "nat", "POSTROUTING", "-s", _NETWORK, *mark, "-j", "MASQUERADE"
+        yield "nat", "POSTROUTING", "-s", self._network, *mark, "-j", "MASQUERADE"
         # Where the default is not to forward (a machine with Docker).
         yield "filter", "FORWARD", "-i", self._outer, *mark, "-j", "ACCEPT"
         yield "filter", "FORWARD", "-o", self._outer, *mark, "-j", "ACCEPT"

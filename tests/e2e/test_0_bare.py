@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import pytest
 
-from .instance import FOLDER, Instance
+from .instance import FOLDER, NAME, Instance
 from .leftovers import files, processes
 
 
 @pytest.fixture(scope="module")
 def bare(instance: Instance) -> Instance:
     """Another instance, of which there is nothing at all; these tests come first, so no server runs either."""
-    found = Instance(folder=FOLDER / "bare", name="gg-e2e-bare")
+    found = Instance(folder=FOLDER / "bare", name=f"{NAME}-bare")
     found.copy_service("service-a")
     return found
 

@@ -17,6 +17,7 @@ from .model import FINGERPRINT_VARIABLE, NAME_VARIABLE, Daemon
 _PROC = Path("/proc")
 # What holds a killed process up is the kernel; the next start says so better than we could.
 _KILL_SECONDS = 5.0
+_EXEC_SECONDS = 1.0
 
 
 def environment_of(pid: int) -> dict[str, str]:
@@ -31,7 +32,11 @@ def environment_of(pid: int) -> dict[str, str]:
 
 def fingerprint_of(pid: int) -> str | None:
     """Return the fingerprint that process ``pid`` was started with, or None."""
-    return environment_of(pid).get(FINGERPRINT_VARIABLE)
+    deadline = time.monotonic() + _EXEC_SECONDS
+    # While execve(2) sets up the new program, Linux shows its environment empty; each of our daemons has one.
+    while not (environment := environment_of(pid)) and runs(pid) and time.monotonic() < deadline:
+        time.sleep(0.001)
+    return environment.get(FINGERPRINT_VARIABLE)
 
 
 def _command_of(pid: int) -> list[str]:

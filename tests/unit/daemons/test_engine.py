@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.golden_goose.compliance.plugins.module_utils.daemons import engine, processes
-from ansible_collections.golden_goose.compliance.plugins.module_utils.daemons.model import Daemon, Ready
+from ansible_collections.golden_goose.compliance.plugins.module_utils.daemons.model import FINGERPRINT_VARIABLE, Daemon, Ready
 from ansible_collections.golden_goose.compliance.plugins.module_utils.daemons.supervisor import Supervisor
 from ansible_collections.golden_goose.compliance.plugins.module_utils.daemons.systemd import Systemd
 from ansible_collections.golden_goose.compliance.plugins.module_utils.errors import GoldenGooseError
@@ -55,7 +55,9 @@ class FakeManager:
         self.calls.append(f"restart {daemon.name}")
         self._stop(daemon)
         environment = daemon.environment_with(self.fingerprints[daemon.unit])
-        self.processes[daemon.unit] = subprocess.Popen(daemon.command, env=environment)
+        self.processes[daemon.unit] = process = subprocess.Popen(daemon.command, env=environment)
+        # Until execve(2) is over, nobody can tell what the process is.
+        assert processes.fingerprint_of(process.pid) == self.fingerprints[daemon.unit]
 
     def remove(self, daemon: Daemon) -> None:
         self.calls.append(f"remove {daemon.name}")
@@ -245,3 +247,16 @@ def test_systemd_where_it_is_pid_1(tmp_path: Path) -> None:
     folders = engine.Folders(tmp_path, tmp_path, tmp_path, tmp_path / "supervisord")
     expected = Systemd if Path("/run/systemd/system").is_dir() else Supervisor
     assert isinstance(engine.manager_for("gg", folders), expected)
+
+
+def test_an_environment_that_is_not_there_yet_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While execve(2) is under way Linux shows an empty one."""
+    seen = iter([{}, {}, {FINGERPRINT_VARIABLE: "abc"}])
+    monkeypatch.setattr(processes, "environment_of", lambda _pid: next(seen))
+    assert processes.fingerprint_of(os.getpid()) == "abc"
+
+
+def test_an_environment_that_stays_empty_is_waited_for_no_longer_than_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "_EXEC_SECONDS", 0.01)
+    monkeypatch.setattr(processes, "environment_of", lambda _pid: {})
+    assert processes.fingerprint_of(os.getpid()) is None
