@@ -25,7 +25,7 @@ from ..ledger import (
     verify,
 )
 from ..ledger.checkpoint import parse
-from ..ledger.ledger import checked_origin
+from ..ledger.description import checked_origin
 from ..ledger.tree import EdgeBroken, edge
 
 

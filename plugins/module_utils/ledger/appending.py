@@ -14,9 +14,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from . import batch, canonical, clock, entry, store, torn
+from . import batch, canonical, clock, entry, segments, store, torn
 from .entry import BadLine, Entry
-from .errors import EntryConflict, EntryRefused, LedgerBroken
+from .errors import EntryConflict, EntryRefused, LedgerBroken, LedgerFrozen
 from .guard import check_metadata, refuse_secrets, suspicious
 from .index import Index
 
@@ -112,14 +112,22 @@ class Appender:
         :raises EntryConflict: an id is there with other content; nothing was written.
         :raises EntryRefused: an entry has a form that a reader would refuse; nothing was written.
         :raises LedgerBroken: the end of the file is not sound, or the file is not the one of before.
+        :raises LedgerFrozen: its last entry froze it, and something of ``said`` is new.
         :raises LedgerError: it could not be written; the ledger is as it was.
         """
         with store.opened(self._path) as descriptor:
             size, last = self._tail(descriptor)
-            size, last = self._repair(descriptor, size, last, now, metadata)
+            frozen = last is not None and bool(segments.successor_of(last))
+            if not frozen:
+                size, last = self._repair(descriptor, size, last, now, metadata)
             found = self._already(said, descriptor, size)
             if None not in found:
                 return [(known, False) for known in found if known is not None]
+            if frozen:
+                raise LedgerFrozen(
+                    f"The ledger at {self._path.parent} is frozen and takes no entry; it is continued once "
+                    "evidence_freeze has run to its end."
+                )
             size, last = self._note_clock(descriptor, size, last, now, metadata)
             return self._write(descriptor, size, last, said, found, now)
 

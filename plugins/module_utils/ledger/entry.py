@@ -39,7 +39,8 @@ class Entry:
     """One entry, exactly as its line holds it.
 
     ``data`` includes ``event``. ``line`` is the exact bytes without the final line feed; ``hash`` is the
-    SHA-256 of the canonical entry without ``hash``, ``previous_hash`` that of the entry before.
+    SHA-256 of the canonical entry without ``hash``, ``previous_hash`` that of the entry before. ``segment`` is the
+    number of the ledger's segment that it was read from; the line does not state it.
     """
 
     sequence: int
@@ -52,6 +53,12 @@ class Entry:
     hash: str
     previous_hash: str
     line: bytes
+    segment: int = 1
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Segment and sequence, which order the entries of a whole ledger."""
+        return self.segment, self.sequence
 
     def as_dict(self) -> dict[str, Any]:
         """Return the JSON object of the line."""

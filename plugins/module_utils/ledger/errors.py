@@ -20,6 +20,10 @@ class LedgerBroken(LedgerError):
     """A line does not hold what was written; ``facts["sequence"]`` says which (None: the folder itself)."""
 
 
+class LedgerFrozen(LedgerError):
+    """The ledger, or this segment of it, takes no more entries."""
+
+
 class EntryRefused(LedgerError):
     """The entry that the caller gave cannot be written, for example because its metadata is incomplete."""
 

@@ -23,13 +23,15 @@ _MAX_HISTORY = 200
 class KeptHead:
     """The latest head: its signed note, all keys that ever signed, the hash of the last entry, and older heads.
 
-    ``history`` has (size, root) of older heads, ascending.
+    ``history`` has (size, root) of older heads, ascending. ``successor`` is the origin of the segment that continues a
+    frozen one, whose head this is for good; empty otherwise.
     """
 
     checkpoint: Checkpoint
     keys: tuple[Key, ...]
     hash: str
     history: tuple[tuple[int, bytes], ...] = ()
+    successor: str = ""
 
     @classmethod
     def parse(cls, document: Mapping[str, Any], origin: str) -> KeptHead:
@@ -49,21 +51,24 @@ class KeptHead:
             raise LedgerError(f"The head kept for '{origin}' does not hold: {error}") from error
         if head.origin != origin:
             raise LedgerError(f"The head kept for '{origin}' is of '{head.origin}'.")
-        return cls(head, keys, str(document.get("hash", "")), history)
+        return cls(head, keys, str(document.get("hash", "")), history, str(document.get("successor", "")))
 
     @classmethod
-    def after(cls, before: KeptHead | None, head: Checkpoint, hash: str, keys: Sequence[Key]) -> KeptHead:
+    def after(
+        cls, before: KeptHead | None, head: Checkpoint, hash: str, keys: Sequence[Key], successor: str = ""
+    ) -> KeptHead:
         """Return what to keep next."""
         known = before.keys if before else ()
         history = (*before.history, (before.checkpoint.size, before.checkpoint.root)) if before else ()
         if len(history) > _MAX_HISTORY:
             half = _MAX_HISTORY // 2
             history = (*history[:half:2], *history[half:])
-        return cls(head, (*known, *(key for key in keys if key not in known)), hash, history)
+        return cls(head, (*known, *(key for key in keys if key not in known)), hash, history, successor)
 
     def document(self) -> dict[str, Any]:
         """Return the JSON document."""
-        return {
+        final = {"successor": self.successor} if self.successor else {}
+        return final | {
             "format": FORMAT,
             "origin": self.checkpoint.origin,
             "size": self.checkpoint.size,

@@ -3,30 +3,32 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The ledger: a folder in which evidence is only ever added.
 
-``ledger.json`` (format, origin) · ``entries.jsonl`` (the truth) · ``objects/sha256/`` · ``lock`` · ``torn/``.
+``ledger.json`` (format, origin) · ``entries.jsonl`` (the truth) · ``objects/sha256/`` · ``lock`` · ``torn/`` ·
+``segments/<n>/`` (the same again, for what continues a frozen ledger).
 """
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from .. import files
 from ..locks import hold
-from . import canonical, clock, entry, store, tree
+from . import clock, entry, link, segments, store, tree
 from .appending import Appender, Statement, broken, statements
+from .description import DESCRIPTION, checked_origin, describe, read_origin
 from .entry import BadLine, Entry
-from .errors import EntryConflict, LedgerBroken, LedgerError, LedgerMissing
+from .errors import EntryConflict, EntryRefused, LedgerBroken, LedgerError, LedgerFrozen, LedgerMissing
 from .index import Index
 from .objects import Objects
 
 LOCK_WAIT_SECONDS = 30.0
-_DESCRIPTION = "ledger.json"
+FREEZE_LOCK = "freeze.lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +48,28 @@ class Appended:
 
 
 class Ledger:
-    """A ledger on this machine. Get one from :meth:`create` or :meth:`open`."""
+    """A ledger on this machine. Get one from :meth:`create` or :meth:`open`.
 
-    def __init__(self, path: Path, origin: str, now: Callable[[], datetime] = clock.now) -> None:
+    ``root`` is its folder. ``path``, ``origin``, ``number`` and all paths are of its last segment, which takes the
+    entries; ``earlier`` are the frozen segments before it. Of a ledger that was never frozen ``path`` is ``root``.
+    """
+
+    def __init__(
+        self, path: Path, origin: str, now: Callable[[], datetime] = clock.now, earlier: Sequence[Ledger] = ()
+    ) -> None:
+        self._now = now
+        self._be(path, origin, tuple(earlier))
+
+    def _be(self, path: Path, origin: str, earlier: tuple[Ledger, ...]) -> None:
         self.path = path
         self.origin = origin
+        self.earlier = earlier
+        self.root = earlier[0].path if earlier else path
+        self.number = int(path.name) if earlier else 1
         self.entries_path = path / "entries.jsonl"
         self.lock_path = path / "lock"
         self.torn_path = path / "torn"
-        self.objects = Objects(path / "objects" / "sha256")
-        self._now = now
+        self.objects = Objects(self.root / "objects" / "sha256")
         self._appender = Appender(path, origin, Index(path))
 
     @classmethod
@@ -76,9 +90,9 @@ class Ledger:
         """Return the ledger that is at ``path``, after looking at its right edge.
 
         :param origin: when given, it must be the ledger's.
-        :param edge: whether the entries have to reach what the latest checkpoint says (false for reports about a
-            ledger that is known to be broken).
-        :raises LedgerBroken: the last entry that was signed is gone or is another one.
+        :param edge: whether the entries have to reach what the latest checkpoint says, and the segments have to follow
+            each other (false for reports about a ledger that is known to be broken).
+        :raises LedgerBroken: the last entry that was signed is gone or is another one, or a segment is.
         :raises LedgerMissing: there is none.
         :raises LedgerError: it is of another origin or format.
         """
@@ -89,27 +103,55 @@ class Ledger:
                 f"The ledger at {folder} is of the origin '{found}', not '{origin}'; "
                 "use the ledger of this environment or correct golden_goose_ledger_origin."
             )
+        ledger = cls(folder, found)
+        ledger._enter(edge)
+        return ledger
+
+    def refresh(self, edge: bool = True) -> bool:
+        """Go on to the last segment when the ledger was frozen meanwhile; return whether that was so.
+
+        :raises LedgerError: as :meth:`open`.
+        """
+        if not segments.place(self.root, self.number + 1).exists():
+            return False
+        before = self.number
+        self._enter(edge)
+        return self.number != before
+
+    def _enter(self, edge: bool) -> None:
+        """Become the last segment of the ledger in ``root``."""
+        try:
+            numbers = segments.numbers(self.root)
+        except OSError as error:
+            raise LedgerError(f"Cannot read the segments of {self.root}: {error.strerror or error}.") from error
         if edge:
-            tree.check_edge(folder, found)
-        return cls(folder, found)
+            link.require(self.root, numbers)
+            tree.check_edge(segments.place(self.root, numbers[-1]), segments.name(self.origin, numbers[-1]))
+        if numbers[-1] == self.number:
+            return
+        first = self.earlier[0] if self.earlier else Ledger(self.path, self.origin, self._now)
+        chain = [first]
+        for number in numbers[1:]:
+            place = segments.place(self.root, number)
+            chain.append(Ledger(place, segments.name(first.origin, number), self._now, chain))
+        self._be(chain[-1].path, chain[-1].origin, tuple(chain[:-1]))
 
     def _make(self) -> None:
-        if (self.path / _DESCRIPTION).exists():
+        if (self.path / DESCRIPTION).exists():
             return
         files.make_dirs(self.path.parent)
         files.make_dirs(self.path, 0o750)
         with hold(self.lock_path, "creating the ledger", LOCK_WAIT_SECONDS):
-            if (self.path / _DESCRIPTION).exists():
+            if (self.path / DESCRIPTION).exists():
                 return  # Another process was faster.
             if self.entries_path.exists() and self.entries_path.stat().st_size:
                 raise LedgerBroken(
-                    f"{self.path} holds entries but no {_DESCRIPTION}; restore that file from the backup.",
+                    f"{self.path} holds entries but no {DESCRIPTION}; restore that file from the backup.",
                     sequence=None,
                 )
             # The description comes last: a ledger that is killed while being made is simply not there yet.
             files.write_atomic(self.entries_path, b"", 0o640)
-            described = canonical.encode({"format": entry.FORMAT, "origin": self.origin}) + b"\n"
-            files.write_atomic(self.path / _DESCRIPTION, described, 0o640)
+            describe(self.path, self.origin)
 
     def append(
         self,
@@ -126,6 +168,7 @@ class Ledger:
         :raises EntryConflict: ``id`` is there with other type, data or metadata.
         :raises EntryRefused: the entry is incomplete, too large, not JSON, or holds a secret.
         :raises LedgerBroken: the last line is not an entry; nothing is added after it.
+        :raises LedgerFrozen: it was frozen, and nothing continues it yet.
         :raises LedgerError: it could not be written; the ledger is as it was.
         :raises LockHeld: another writer kept the lock for ``LOCK_WAIT_SECONDS``.
         """
@@ -144,16 +187,54 @@ class Ledger:
         """
         return self._append(items, f"appending {len(items)} entries to {self.path}") if items else []
 
+    def freeze(self, data: Mapping[str, Any], metadata: Mapping[str, Any], id: str) -> Entry:
+        """Add the last entry of this segment; :mod:`freeze` does what belongs to it.
+
+        :raises LedgerError: as :meth:`append`.
+        """
+        said = statements([{"type": "validation", "event": segments.FROZEN, "data": data, "metadata": metadata, "id": id}])
+        [one] = self._add(said, metadata, f"freezing {self.path}")
+        return one.entry
+
     def _append(self, items: Sequence[Mapping[str, Any]], what: str) -> list[Appended]:
+        if not segments.RESERVED.isdisjoint(item["event"] for item in items):
+            raise EntryRefused("The events frozen and continued tell how a ledger goes on; only evidence_freeze writes them.")
         said = statements(items)
+        before = [self._in_earlier(one) for one in said] if self.earlier else [None] * len(said)
+        new = [one for one, known in zip(said, before, strict=True) if known is None]
+        try:
+            added = iter(self._add(new, items[0]["metadata"], what) if new else ())
+        except LedgerFrozen:
+            if not self._continued():
+                raise
+            return self._append(items, what)
+        return [Appended(known, False) if known is not None else next(added) for known in before]
+
+    def _continued(self) -> bool:
+        """Return whether this frozen ledger goes on in another segment, after waiting for who is about to begin it."""
+        with hold(self.root / FREEZE_LOCK, f"waiting for {self.root} to go on", LOCK_WAIT_SECONDS):
+            return self.refresh()
+
+    def _in_earlier(self, said: Statement) -> Entry | None:
+        """Return what a frozen segment has under the id of ``said``, which has to say the same."""
+        for segment in reversed(self.earlier if said.id is not None else ()):
+            if (known := segment._same(said)) is not None:
+                return known
+        return None
+
+    def _add(self, said: Sequence[Statement], metadata: Mapping[str, Any], what: str) -> list[Appended]:
         try:
             with hold(self.lock_path, what, LOCK_WAIT_SECONDS):
-                found = self._appender.append(said, self._now(), items[0]["metadata"])
+                found = self._appender.append(said, self._now(), metadata)
         except OSError as error:
             raise LedgerError(
                 f"Failed {what}: {error.strerror or error}. What was not acknowledged can be said again, with its id."
             ) from error
-        return [Appended(one, changed) for one, changed in found]
+        return [Appended(self._ours(one), changed) for one, changed in found]
+
+    def _ours(self, found: Entry) -> Entry:
+        """Return what was read from this segment as an entry of it."""
+        return found if self.number == 1 else replace(found, segment=self.number)
 
     def preview(
         self,
@@ -170,8 +251,10 @@ class Ledger:
         """
         [said] = statements([{"type": type, "event": event, "data": data, "metadata": metadata, "id": id}])
         head = self.head()
-        if known := self._same(said):
+        if known := self._same(said) or self._in_earlier(said):
             return known
+        if self.frozen:
+            raise LedgerFrozen(f"The ledger at {self.path} is frozen and takes no entry; run evidence_freeze again.")
         entry.seal_encoded(
             head.size,
             id or str(uuid.uuid4()),
@@ -184,12 +267,19 @@ class Ledger:
         return None
 
     def entries(self, strict: bool = True) -> Iterator[Entry]:
-        """Yield the entries in order, reading as it goes; each is checked to follow the one before.
+        """Yield the entries of all segments in order, reading as it goes; each is checked to follow the one before.
 
         :param strict: when false, lines that do not hold are left out instead (for reports about a
             ledger that is known to be broken).
         :raises LedgerBroken: at the first line that does not hold.
         """
+        self.refresh(strict)
+        # The caller may append while reading, and so go on to another segment.
+        for segment in (*self.earlier, copy(self)):
+            yield from segment.own_entries(strict)
+
+    def own_entries(self, strict: bool = True) -> Iterator[Entry]:
+        """Yield what :meth:`entries` does of this segment alone."""
         expected = entry.genesis_hash(self.origin)
         for number, line in enumerate(self._whole_lines()):
             try:
@@ -200,16 +290,23 @@ class Ledger:
                 if strict:
                     raise broken(self.path, number, str(error)) from error
                 if error.kind == "link":
-                    yield found
+                    yield self._ours(found)
                 continue
             expected = found.hash
-            yield found
+            yield self._ours(found)
 
     def find(self, id: str) -> Entry | None:
-        """Return the entry with this ``id``, found through the index; what the index lacks is read.
+        """Return the entry with this ``id`` in any segment, found through the index; what the index lacks is read.
 
         :raises LedgerBroken: the line that names the id is not a sound entry.
         """
+        self.refresh()
+        for segment in (self, *reversed(self.earlier)):
+            if (found := segment._find(id)) is not None:
+                return segment._ours(found)
+        return None
+
+    def _find(self, id: str) -> Entry | None:
         with store.opened(self.entries_path, write=False) as descriptor:
             try:
                 size = store.settled_size(self.lock_path, self.entries_path)
@@ -218,23 +315,41 @@ class Ledger:
                 raise LedgerError(f"Cannot read {self.entries_path}: {error.strerror or error}.") from error
 
     def head(self) -> Head:
-        """Return size and hash of the ledger, reading only its last line.
+        """Return size and hash of the last segment, reading only its last line.
+
+        :raises LedgerBroken: the last line is not an entry.
+        """
+        return self._head(self.last())
+
+    @property
+    def size(self) -> int:
+        """How many entries all segments have."""
+        return sum(segment.head().size for segment in (*self.earlier, self))
+
+    @property
+    def frozen(self) -> bool:
+        """Whether the last entry froze the last segment, so that it takes no more."""
+        last = self.last()
+        return last is not None and bool(segments.successor_of(last))
+
+    def last(self) -> Entry | None:
+        """Return the last entry of the last segment; None while it has none.
 
         :raises LedgerBroken: the last line is not an entry.
         """
         with store.opened(self.entries_path) as descriptor:
-            return self._head(self._last(descriptor, store.whole_size(descriptor)))
+            return self._last(descriptor, store.whole_size(descriptor))
 
     def _same(self, said: Statement) -> Entry | None:
         """Return the entry with the id of ``said`` when it says the same; None when there is none."""
-        known = self.find(said.id) if said.id is not None else None
+        known = self._find(said.id) if said.id is not None else None
         if known is not None and known.content() != said.content:
             raise EntryConflict(
                 f"Entry {known.sequence} of {self.path} already has the id {said.id} with other content; "
                 "evidence is never rewritten, use a new id.",
                 sequence=known.sequence,
             )
-        return known
+        return self._ours(known) if known is not None else None
 
     def _last(self, descriptor: int, size: int) -> Entry | None:
         line = store.last_line(descriptor, size)
@@ -260,44 +375,3 @@ class Ledger:
                     yield line[:-1]
         except OSError as error:
             raise LedgerError(f"Cannot read {self.entries_path}: {error.strerror or error}.") from error
-
-
-def checked_origin(origin: str) -> str:
-    """Return ``origin`` when it can name a ledger.
-
-    :raises LedgerError: it is empty, too long, or has blanks or control characters.
-    """
-    if not 0 < len(origin) <= 255 or any(not ("!" <= character <= "~") for character in origin):
-        raise LedgerError(
-            f"The origin {origin!r} cannot name a ledger; use 1 to 255 printable ASCII characters without "
-            "blanks, such as golden-goose.local/sandbox."
-        )
-    return origin
-
-
-def read_origin(path: Path) -> str:
-    """Return the origin that ``ledger.json`` in the folder ``path`` states.
-
-    :raises LedgerMissing: there is no such file.
-    :raises LedgerBroken: the file is not the description of a ledger of this format.
-    :raises GoldenGooseError: the file may not be read.
-    """
-    file = path / _DESCRIPTION
-    try:
-        absent = not file.exists()
-    except OSError as error:
-        raise LedgerError(f"Cannot read the ledger at {path}: {error.strerror or error}.") from error
-    if absent:
-        raise LedgerMissing(f"There is no ledger at {path}; create it with the role evidence_ledger.")
-    try:
-        described = json.loads(file.read_bytes())
-    except OSError as error:
-        raise LedgerError(f"Cannot read {file}: {error.strerror or error}.") from error
-    except ValueError:
-        described = None
-    if not isinstance(described, dict) or described.get("format") != entry.FORMAT or len(described) != 2:
-        raise LedgerBroken(f"{file} does not describe a ledger of the format {entry.FORMAT}.", sequence=None)
-    origin = described.get("origin")
-    if not isinstance(origin, str) or not origin:
-        raise LedgerBroken(f"{file} names no origin; restore it from the backup.", sequence=None)
-    return origin

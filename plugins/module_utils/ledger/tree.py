@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import checkpoint, entry, heads, merkle, store, tiles
+from . import checkpoint, entry, heads, merkle, segments, store, tiles
 from .checkpoint import BadCheckpoint, Checkpoint, Key
 from .entry import BadLine, Entry
 from .errors import LedgerBroken
@@ -30,11 +30,15 @@ class EdgeBroken(LedgerBroken):
 
 @dataclass(slots=True)
 class Grown:
-    """A tree of all entries up to ``offset`` bytes; ``hash`` is that of the last entry."""
+    """A tree of all entries up to ``offset`` bytes; ``hash`` is that of the last entry.
+
+    ``successor`` is the origin of the next segment when the last entry froze this one.
+    """
 
     tree: tiles.Growing
     offset: int
     hash: str
+    successor: str = ""
 
 
 def edge(folder: Path, origin: str, head: Checkpoint | None) -> Grown:
@@ -58,7 +62,7 @@ def edge(folder: Path, origin: str, head: Checkpoint | None) -> Grown:
         last = entry.parse(line)
     except BadLine as error:
         raise _rewritten(head, str(error)) from error
-    return Grown(tree, offset, last.hash)
+    return Grown(tree, offset, last.hash, segments.successor_of(last))
 
 
 def check_edge(folder: Path, origin: str) -> None:
@@ -95,13 +99,15 @@ def grow(folder: Path, grown: Grown, size: int | None = None, write: bool = True
             found = entry.parse(line)
             if found.sequence != number or found.previous_hash != grown.hash:
                 raise BadLine("link", "it does not follow the entry before it")
+            if grown.successor:
+                raise BadLine("frozen", "it follows the entry that froze the ledger")
         except BadLine as error:
             raise LedgerBroken(
                 f"Entry {number} of {folder} does not hold: {error}. Run the playbook verify.", sequence=number
             ) from error
         grown.tree.add(line)
         grown.offset += len(line) + 1
-        grown.hash = found.hash
+        grown.hash, grown.successor = found.hash, segments.successor_of(found)
         full = grown.tree.take()
         if full and write:
             tiles.write(folder / TILES, full)

@@ -15,7 +15,8 @@ from . import entry, store, sweep, tree
 from .checkpoint import Key
 from .entry import BadLine, Entry
 from .errors import LedgerBroken, LedgerError, LedgerMissing
-from .ledger import Head, read_origin
+from .description import read_origin
+from .ledger import Head
 from .merkle import HASH_BYTES, leaf_hash
 from .objects import ObjectRef, Objects, references
 from .treecheck import TreeCheck
