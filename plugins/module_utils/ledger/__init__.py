@@ -8,7 +8,7 @@ The format is described in docs/ledger-format.md, precisely enough to check a le
 
 from __future__ import annotations
 
-from . import heads
+from . import attributes, heads
 from .anchor import Anchored, HeadMoved, Heads, anchor
 from .backup import BackupReport, backup, compare
 from .checkpoint import BadCheckpoint, Checkpoint, Key
@@ -42,6 +42,7 @@ __all__ = [
     "Problem",
     "Report",
     "anchor",
+    "attributes",
     "backup",
     "compare",
     "genesis_hash",
