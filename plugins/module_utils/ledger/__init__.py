@@ -8,16 +8,18 @@ The format is described in docs/ledger-format.md, precisely enough to check a le
 
 from __future__ import annotations
 
-from . import heads
+from . import attributes, heads
 from .anchor import Anchored, HeadMoved, Heads, anchor
 from .backup import BackupReport, backup, compare
 from .checkpoint import BadCheckpoint, Checkpoint, Key
 from .diagnosis import AnchorBroken
 from .entry import Entry, genesis_hash
-from .errors import EntryConflict, EntryRefused, LedgerBroken, LedgerError, LedgerMissing
+from .errors import EntryConflict, EntryRefused, LedgerBroken, LedgerError, LedgerFrozen, LedgerMissing
+from .freezing import Frozen, freeze
 from .ledger import Appended, Head, Ledger
 from .objects import ObjectRef, Objects
-from .verify import Problem, Report, verify
+from .verify import Problem, Report, verify_segment
+from .whole import verify
 
 __all__ = [
     "AnchorBroken",
@@ -29,6 +31,7 @@ __all__ = [
     "Entry",
     "EntryConflict",
     "EntryRefused",
+    "Frozen",
     "Head",
     "HeadMoved",
     "Heads",
@@ -36,15 +39,19 @@ __all__ = [
     "Ledger",
     "LedgerBroken",
     "LedgerError",
+    "LedgerFrozen",
     "LedgerMissing",
     "ObjectRef",
     "Objects",
     "Problem",
     "Report",
     "anchor",
+    "attributes",
     "backup",
     "compare",
+    "freeze",
     "genesis_hash",
     "heads",
     "verify",
+    "verify_segment",
 ]

@@ -18,13 +18,13 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ..locks import hold
-from . import checkpoint, heads, store, tree
+from . import checkpoint, heads, store, succession, tree
 from .checkpoint import BadCheckpoint, Checkpoint, Key
 from .diagnosis import AnchorBroken, compare
 from .errors import LedgerError
 from .kept import KeptHead
 from .ledger import LOCK_WAIT_SECONDS, Ledger
-from .verify import verify
+from .whole import verify
 
 SIGNING_KEY = "signing_key"
 ANCHOR_REPLACED = "anchor_replaced"
@@ -107,24 +107,27 @@ class _Anchor:
         self.second = second
         self.metadata = metadata
         self.accept_replaced = accept_replaced
+        self.replaced = False
         self.signers = [(version, Key(ledger.origin, public)) for version, public in second.public_keys()]
 
     def run(self) -> Anchored:
         version, kept = self._kept()
         grown = self._caught_up(kept)
+        frozen = bool(grown.successor) or self.ledger.frozen
         for key in kept.keys if kept else ():
             heads.add_key(self.ledger.path, key)
-        signers = self._signers(kept)
+        signers = self._signers(kept, frozen)
         self._name_keys(kept, [key for _version, key in signers])
         self._sync()
         before = kept.checkpoint.size if kept else 0
         tree.grow(self.ledger.path, grown)
-        if kept and grown.tree.size == before:
+        if kept and grown.tree.size == before and not self.replaced:
             heads.unstage(self.ledger.path)  # A kill may have come right after the last publication.
             return _result(kept.checkpoint, 0, signers[0][1])
         head = self._signed(Checkpoint(self.ledger.origin, grown.tree.size, grown.tree.root()), signers)
         heads.stage(self.ledger.path, head)
-        document = KeptHead.after(kept, head, grown.hash, [key for _version, key in signers]).document()
+        keys = [key for _version, key in signers]
+        document = KeptHead.after(kept, head, grown.hash, keys, grown.successor).document()
         self.second.write(self.ledger.origin, document, version)
         for _version, key in signers:
             heads.add_key(self.ledger.path, key)
@@ -133,29 +136,33 @@ class _Anchor:
         return _result(head, head.size - before, signers[0][1])
 
     def _kept(self) -> tuple[int, KeptHead | None]:
-        """Return the version and the head that is kept, unless the entries contradict it."""
+        """Return the version and the head that is kept, unless the entries or the segments contradict it."""
         version, document = self.second.read(self.ledger.origin)
         kept = KeptHead.parse(document, self.ledger.origin) if document is not None else None
         try:
             compare(self.ledger, kept, [key for _version, key in self.signers])
+            succession.require(self.ledger, self.second, kept)
         except AnchorBroken as error:
             if error.kind not in ("vault_lost", "vault_older") or not self.accept_replaced:
                 raise
-            kept = self._replacing()
+            kept, self.replaced = self._replacing(), True
         return version, kept
 
-    def _replacing(self) -> KeptHead:
+    def _replacing(self) -> KeptHead | None:
         """Return the head that the ledger itself proves, after verifying all of it, and say so in an entry."""
         known = heads.keys(self.ledger.path)
-        report = verify(self.ledger.path, self.ledger.origin, keys=known)
+        report = verify(self.ledger.root)
         if report.state != "intact":
             raise LedgerError(f"The lost head is not replaced by this ledger: {report.sentence()}")
         last = heads.latest(self.ledger.path, known)
+        if last is None and self.ledger.earlier:
+            return None  # It was begun and never signed: the frozen segment before it, which was, names its origin.
         if last is None:
             raise LedgerError(f"The lost head is not replaced: {self.ledger.path} has no checkpoint; restore it.")
         data = {"size": last.size, "root": base64.b64encode(last.root).decode(), "key": str(last.key)}
         identity = str(uuid.uuid5(_NAMESPACE, f"{ANCHOR_REPLACED} {last.note} {self.signers[-1][1]}"))
-        self._append(ANCHOR_REPLACED, data, identity)
+        if not self.ledger.frozen:  # Its successor will tell of its keys.
+            self._append(ANCHOR_REPLACED, data, identity)
         return KeptHead.after(None, last, "", known)
 
     def _caught_up(self, kept: KeptHead | None) -> tree.Grown:
@@ -176,8 +183,16 @@ class _Anchor:
             tree.apply(folder, grown, kept.checkpoint)
         return grown
 
-    def _signers(self, kept: KeptHead | None) -> list[tuple[int, Key]]:
-        """Return the latest version, and after it the one that it replaces: who trusts that one sees the change."""
+    def _signers(self, kept: KeptHead | None, frozen: bool) -> list[tuple[int, Key]]:
+        """Return the latest version, and after it the one that it replaces: who trusts that one sees the change.
+
+        A frozen ledger can name no other key; its last checkpoint is by one that it named before.
+        """
+        if frozen and kept is not None:
+            named = [signer for signer in self.signers if signer[1] in kept.keys]
+            if named or self.replaced:
+                return (named or self.signers)[-1:]
+            raise LedgerError(f"No key that signed the ledger at {self.ledger.path} is left in Vault; restore Vault.")
         latest = self.signers[-1]
         if kept is None or kept.checkpoint.key == latest[1]:
             return [latest]

@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import os
 import time
+from array import array
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -17,14 +18,15 @@ from typing import Any
 from .. import files
 from ..errors import GoldenGooseError
 from ..locks import hold
-from . import checkpoint, heads, store, tree
+from . import attributes, checkpoint, heads, link, segments, store, tree
 from .checkpoint import BadCheckpoint, Key
 from .entry import parse
 from .errors import LedgerBroken, LedgerError
+from .freezing import place_segment
 from .ledger import LOCK_WAIT_SECONDS, Head, Ledger
 from .objects import MARK as OBJECT_MARK
-from .objects import references
-from .verify import Problem, Report, verify
+from .objects import Objects, references
+from .verify import Problem, Report, Shared, verify_segment
 
 _BLOCK = 1 << 20
 # Entries: so few are verified before anybody notices.
@@ -58,7 +60,7 @@ class BackupReport:
 
 
 def backup(ledger: Ledger, target: Path | str, full: bool | None = None) -> BackupReport:
-    """Bring the copy in the folder ``target`` up to date, then verify the copy itself.
+    """Bring the copy in the folder ``target`` up to date, segment by segment, then verify the copy itself.
 
     Only what is new is written: the copy, too, is only ever added to. A kill leaves a copy that the next
     call completes.
@@ -73,19 +75,37 @@ def backup(ledger: Ledger, target: Path | str, full: bool | None = None) -> Back
     folder = Path(target)
     if folder.resolve() == ledger.path.resolve():
         raise LedgerError(f"The backup of {ledger.path} cannot be the ledger itself; give another folder.")
+    link.require(ledger.root, [one.number for one in (*ledger.earlier, ledger)])
+    done = [_backup(segment, folder, full, frozen=True) for segment in ledger.earlier]
+    done.append(_backup(ledger, folder, full))
+    return BackupReport(
+        size=sum(one.size for one in done),
+        head=done[-1].head,
+        target=str(folder),
+        changed=any(one.changed for one in done),
+        copied_bytes=sum(one.copied_bytes for one in done),
+        copied_objects=sum(one.copied_objects for one in done),
+    )
+
+
+def _backup(ledger: Ledger, root: Path, full: bool | None, frozen: bool = False) -> BackupReport:
+    """Bring the copy of one segment up to date; ``root`` is the folder of the whole copy."""
+    folder = segments.place(root, ledger.number)
     # Taken before the entries are looked at: all of these are of entries that are there.
     signed, keys = heads.notes(ledger.path), heads.keys(ledger.path)
-    since = _verified_before(folder, full)
-    found = verify(ledger.path, ledger.origin, trusted=since.head if since else None)
+    since = _verified_before(folder, full, frozen)
+    trusted = since.head if since else None
+    found = verify_segment(ledger.path, ledger.origin, trusted, shared=_shared(ledger.objects))
     _refuse_unsound(ledger, found, folder)
-    copy = Ledger.create(folder, ledger.origin, edge=False)
+    copy = _copy_of(ledger, root)
     with hold(copy.lock_path, f"copying {ledger.path} to {folder}", LOCK_WAIT_SECONDS):
+        attributes.restore(folder)
         # Objects first: a copy never holds an entry without what it refers to.
         start = _end_of(copy, since.head if since else None)
         copied_objects = _copy_objects(ledger, copy, start, found.bytes)
         copied_bytes = _copy_entries(ledger, copy, start, found.bytes)
     copied_heads = _copy_heads(copy, [note for _path, note in signed], keys)
-    checked = verify(folder, ledger.origin, trusted=since.head if since else None)
+    checked = verify_segment(folder, ledger.origin, trusted, shared=_shared(copy.objects))
     if checked.head != found.head or (found.size and not checked.intact):
         raise LedgerError(f"The copy in {folder} does not verify: {checked.sentence()}", report=checked.as_dict())
     _remember(folder, checked, since)
@@ -97,13 +117,25 @@ def compare(path: Path | str, target: Path | str) -> Problem | None:
     """Return what the copy in ``target`` shows to be wrong with the ledger in ``path``, or None.
 
     A chain whose last entries were cut off, or that was rewritten from end to end, holds in itself; only a
-    second place can tell. An absent or outdated copy shows nothing. Kinds are ``cut`` and ``rewritten``.
+    second place can tell. An absent or outdated copy shows nothing. Kinds are ``cut``, ``rewritten`` and
+    ``segment_missing``.
     """
-    mine, copy = Path(path) / "entries.jsonl", Path(target) / "entries.jsonl"
+    here, there = segments.numbers(Path(path)), segments.numbers(Path(target))
+    for number in there:
+        if number not in here:
+            return Problem(None, "segment_missing", f"it is in the copy {target} but no longer in the ledger", number)
+        folder, copy = segments.place(Path(path), number), segments.place(Path(target), number)
+        if problem := _compare(folder, copy):
+            return replace(problem, segment=number)
+    return None
+
+
+def _compare(path: Path, target: Path) -> Problem | None:
+    mine, copy = path / "entries.jsonl", target / "entries.jsonl"
     if not copy.is_file() or not mine.is_file():
         return None
-    have = store.settled_size(Path(target) / "lock", copy)
-    size = store.settled_size(Path(path) / "lock", mine)
+    have = store.settled_size(target / "lock", copy)
+    size = store.settled_size(path / "lock", mine)
     for number, (line, copied) in enumerate(zip_longest(store.lines(mine, size), store.lines(copy, have))):
         if copied is None or not copied.endswith(b"\n"):
             return None
@@ -132,7 +164,7 @@ class _Before:
     full_at: float
 
 
-def _verified_before(folder: Path, full: bool | None) -> _Before | None:
+def _verified_before(folder: Path, full: bool | None, frozen: bool) -> _Before | None:
     """Return what need not be verified again, or None for a full verification.
 
     It is kept beside the copy: who could forge it there could forge the copy as well.
@@ -146,7 +178,27 @@ def _verified_before(folder: Path, full: bool | None) -> _Before | None:
     except (GoldenGooseError, KeyError, TypeError, ValueError):
         return None
     recent = 0 <= time.time() - before.full_at < FULL_EVERY
-    return before if before.head.size and (full is False or (recent and before.head.size >= SMALL)) else None
+    # Of a frozen segment nothing is new.
+    enough = full is False or (recent and (frozen or before.head.size >= SMALL))
+    return before if before.head.size and enough else None
+
+
+def _shared(objects: Objects) -> Shared:
+    return Shared(objects, set(), array("q"))
+
+
+def _copy_of(segment: Ledger, root: Path) -> Ledger:
+    """Return the copy of ``segment`` below ``root``, made when it is not there; a later one begins with its entry."""
+    if not segment.earlier:
+        Ledger.create(root, segment.origin, edge=False)
+        return Ledger(root, segment.origin)
+    place = segments.place(root, segment.number)
+    if not place.exists():
+        with store.opened(segment.entries_path, write=False) as descriptor:
+            line = store.line_at(descriptor, 0)
+        place_segment(root, segment.number, segment.origin, line)
+    earlier = [Ledger(segments.place(root, one.number), one.origin) for one in segment.earlier]
+    return Ledger(place, segment.origin, earlier=earlier)
 
 
 def _remember(folder: Path, checked: Report, since: _Before | None) -> None:

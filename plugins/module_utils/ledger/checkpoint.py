@@ -65,6 +65,10 @@ class Key:
             raise BadCheckpoint(f"The key of '{name}' was altered: its id should be {key.id.hex()}, not {digits[:16]}.")
         return key
 
+    def of(self, name: str) -> Key:
+        """Return the same public key under another name: that of another segment of the ledger."""
+        return Key(name, self.public)
+
     def signs(self, text: bytes, signature: bytes) -> bool:
         """Return whether ``signature`` is by this key over ``text``."""
         ed25519 = require("cryptography.hazmat.primitives.asymmetric.ed25519", "cryptography")

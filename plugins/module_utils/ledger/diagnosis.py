@@ -21,8 +21,9 @@ class AnchorBroken(LedgerBroken):
     ``kind``: ``cut`` (entries are gone), ``restored`` (an older copy, checkpoint included), ``rewritten`` (other
     entries), ``forked`` (another continuation of an older head that was signed), ``foreign_key`` (the checkpoint here
     is signed by a key that was never ours), ``vault_lost`` (nothing is kept of a ledger that was signed),
-    ``vault_older`` (what is kept is older than what was published). ``facts["sequence"]`` is the first entry that is
-    gone or cannot be believed.
+    ``vault_older`` (what is kept is older than what was published), ``segment_missing`` (what continues a frozen
+    ledger is gone), ``predecessor`` (the segment before is not the one that this one continues). ``facts["sequence"]``
+    is the first entry that is gone or cannot be believed.
     """
 
     def __init__(self, kind: str, message: str, sequence: int | None) -> None:
@@ -135,7 +136,7 @@ def _names_key(ledger: Ledger, current: Sequence[Key]) -> str | None:
     """
     ours = {str(key) for key in current}
     public = {base64.b64encode(key.public).decode() for key in current}
-    for entry in ledger.entries():
+    for entry in ledger.own_entries():
         if entry.event == "signing_key" and entry.data.get("vkey") not in ours:
             return f"entry {entry.sequence} names another key"
         if entry.event == "started" and not public & {str(entry.data.get("public_key", next(iter(public))))}:

@@ -19,11 +19,11 @@ from typing import Any
 
 from .. import files
 from ..locks import hold
-from . import clock, entry, link, segments, store, tree
+from . import attributes, clock, entry, link, segments, store, tree
 from .appending import Appender, Statement, broken, statements
 from .description import DESCRIPTION, checked_origin, describe, read_origin
 from .entry import BadLine, Entry
-from .errors import EntryConflict, EntryRefused, LedgerBroken, LedgerError, LedgerFrozen, LedgerMissing
+from .errors import EntryConflict, EntryRefused, LedgerBroken, LedgerError, LedgerFrozen
 from .index import Index
 from .objects import Objects
 
@@ -57,7 +57,7 @@ class Ledger:
     def __init__(
         self, path: Path, origin: str, now: Callable[[], datetime] = clock.now, earlier: Sequence[Ledger] = ()
     ) -> None:
-        self._now = now
+        self.now = now
         self._be(path, origin, tuple(earlier))
 
     def _be(self, path: Path, origin: str, earlier: tuple[Ledger, ...]) -> None:
@@ -129,11 +129,11 @@ class Ledger:
             tree.check_edge(segments.place(self.root, numbers[-1]), segments.name(self.origin, numbers[-1]))
         if numbers[-1] == self.number:
             return
-        first = self.earlier[0] if self.earlier else Ledger(self.path, self.origin, self._now)
+        first = self.earlier[0] if self.earlier else Ledger(self.path, self.origin, self.now)
         chain = [first]
         for number in numbers[1:]:
             place = segments.place(self.root, number)
-            chain.append(Ledger(place, segments.name(first.origin, number), self._now, chain))
+            chain.append(Ledger(place, segments.name(first.origin, number), self.now, chain))
         self._be(chain[-1].path, chain[-1].origin, tuple(chain[:-1]))
 
     def _make(self) -> None:
@@ -192,13 +192,17 @@ class Ledger:
 
         :raises LedgerError: as :meth:`append`.
         """
-        said = statements([{"type": "validation", "event": segments.FROZEN, "data": data, "metadata": metadata, "id": id}])
+        said = statements(
+            [{"type": "validation", "event": segments.FROZEN, "data": data, "metadata": metadata, "id": id}]
+        )
         [one] = self._add(said, metadata, f"freezing {self.path}")
         return one.entry
 
     def _append(self, items: Sequence[Mapping[str, Any]], what: str) -> list[Appended]:
         if not segments.RESERVED.isdisjoint(item["event"] for item in items):
-            raise EntryRefused("The events frozen and continued tell how a ledger goes on; only evidence_freeze writes them.")
+            raise EntryRefused(
+                "The events frozen and continued are evidence_freeze's own; give the event another name."
+            )
         said = statements(items)
         before = [self._in_earlier(one) for one in said] if self.earlier else [None] * len(said)
         new = [one for one, known in zip(said, before, strict=True) if known is None]
@@ -225,7 +229,8 @@ class Ledger:
     def _add(self, said: Sequence[Statement], metadata: Mapping[str, Any], what: str) -> list[Appended]:
         try:
             with hold(self.lock_path, what, LOCK_WAIT_SECONDS):
-                found = self._appender.append(said, self._now(), metadata)
+                attributes.restore(self.path)
+                found = self._appender.append(said, self.now(), metadata)
         except OSError as error:
             raise LedgerError(
                 f"Failed {what}: {error.strerror or error}. What was not acknowledged can be said again, with its id."
@@ -258,7 +263,7 @@ class Ledger:
         entry.seal_encoded(
             head.size,
             id or str(uuid.uuid4()),
-            clock.stamp(self._now()),
+            clock.stamp(self.now()),
             said.type,
             said.data,
             said.metadata,

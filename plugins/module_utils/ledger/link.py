@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ def gaps(root: Path, numbers: Sequence[int]) -> Iterator[Gap]:
 
     :raises LedgerError: a file cannot be read, which says nothing about the evidence.
     """
-    for before, after in zip(numbers, numbers[1:], strict=False):
+    for before, after in pairwise(numbers):
         if after != before + 1:
             missing = before + 1
             which = f"segment {missing} is" if missing + 1 == after else f"segments {missing} to {after - 1} are"

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import entry, store, sweep, tree
+from . import entry, segments, store, sweep, tree
 from .checkpoint import Key
+from .description import read_origin
 from .entry import BadLine, Entry
 from .errors import LedgerBroken, LedgerError, LedgerMissing
-from .description import read_origin
 from .ledger import Head
 from .merkle import HASH_BYTES, leaf_hash
 from .objects import ObjectRef, Objects, references
@@ -26,25 +26,27 @@ MAX_PROBLEMS = 100
 # Ids are compared in shares of about this power of two.
 _SHARE_BITS = 18
 # What can be mended from the backup without doubting any entry.
-_INCOMPLETE = frozenset({"torn_tail", "object_missing", "object_altered", "tile", "unsigned"})
+_INCOMPLETE = frozenset({"torn_tail", "object_missing", "object_altered", "tile", "unsigned", "not_continued"})
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One thing that does not hold.
 
-    ``sequence`` is the entry concerned (None: the ledger as a whole). ``kind`` is one of ``line``, ``hash``,
-    ``link``, ``missing``, ``order``, ``duplicate_id``, ``timestamp``, ``origin``, ``ledger``, ``absent``,
-    ``torn_tail``, ``object_missing``, ``object_altered``; compared with a copy or with checkpoints also ``cut`` and
-    ``rewritten``; of the tree ``checkpoint``, ``tile`` and ``unsigned``.
+    ``sequence`` is the entry concerned (None: the ledger as a whole) in the segment ``segment``. ``kind`` is one of
+    ``line``, ``hash``, ``link``, ``missing``, ``order``, ``duplicate_id``, ``timestamp``, ``origin``, ``ledger``,
+    ``absent``, ``torn_tail``, ``object_missing``, ``object_altered``; compared with a copy or with checkpoints also
+    ``cut`` and ``rewritten``; of the tree ``checkpoint``, ``tile`` and ``unsigned``; of segments ``segment_missing``,
+    ``predecessor``, ``after_frozen`` and ``not_continued``.
     """
 
     sequence: int | None
     kind: str
     message: str
+    segment: int = 1
 
     def as_dict(self) -> dict[str, Any]:
-        return {"sequence": self.sequence, "kind": self.kind, "message": self.message}
+        return {"segment": self.segment, "sequence": self.sequence, "kind": self.kind, "message": self.message}
 
 
 @dataclass(slots=True)
@@ -54,7 +56,8 @@ class Report:
     ``state`` is ``intact``, ``broken`` (an entry cannot be believed), ``incomplete`` (entries hold, but an
     object is missing or altered, or the last line is unfinished) or ``nothing_to_verify`` (no entry at all,
     which proves nothing). ``size`` is the number of entries, ``head`` the last hash, ``bytes`` the length of
-    the whole lines, ``signed`` how many entries the latest checkpoint has (0 without one). At most
+    the whole lines, ``signed`` how many entries the latest checkpoint has (0 without one); of a ledger of several
+    ``segments`` these are of all of them. ``origin`` and ``head`` are of the last. At most
     ``MAX_PROBLEMS`` problems are kept; ``problem_count`` counts them all.
     """
 
@@ -66,6 +69,7 @@ class Report:
     objects: int = 0
     signed: int = 0
     trusted: int = 0
+    segments: int = 1
     problem_count: int = 0
     problems: list[Problem] = field(default_factory=list)
 
@@ -78,10 +82,10 @@ class Report:
         """How many entries are durable but in no checkpoint yet."""
         return max(0, self.size - self.signed)
 
-    def add(self, sequence: int | None, kind: str, message: str) -> None:
+    def add(self, sequence: int | None, kind: str, message: str, segment: int = 1) -> None:
         self.problem_count += 1
         if len(self.problems) < MAX_PROBLEMS:
-            self.problems.append(Problem(sequence, kind, message))
+            self.problems.append(Problem(sequence, kind, message, segment))
         if kind not in _INCOMPLETE:
             self.state = "broken"
         elif self.state != "broken":
@@ -95,7 +99,8 @@ class Report:
         if not self.problems:
             return "There is nothing to verify: the ledger has no entries."
         first = self.problems[0]
-        where = "The ledger" if first.sequence is None else f"Entry {first.sequence}"
+        of = f" of segment {first.segment}" if self.segments > 1 else ""
+        where = f"The ledger{of and f',{of},'}" if first.sequence is None else f"Entry {first.sequence}{of}"
         more = f" (and {self.problem_count - 1} more)" if self.problem_count > 1 else ""
         return f"The evidence is {self.state.replace('_', ' ')}. {where}: {first.message}{more}."
 
@@ -109,20 +114,37 @@ class Report:
             "signed": self.signed,
             "unanchored": self.unanchored,
             "trusted": self.trusted,
+            "segments": self.segments,
             "problem_count": self.problem_count,
             "problems": [problem.as_dict() for problem in self.problems],
         }
 
 
-def verify(
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What the segments of one ledger have in common.
+
+    ``objects`` is where all refer to, ``objects_seen`` what was looked at already, ``ids`` gets the hashes of this
+    segment's ids.
+    """
+
+    objects: Objects
+    objects_seen: set[str]
+    ids: array[int]
+
+
+def verify_segment(
     path: Path | str,
     origin: str | None = None,
     trusted: Head | None = None,
     *,
     keys: Sequence[Key] | None = None,
     signatures: bool = True,
+    shared: Shared | None = None,
 ) -> Report:
-    """Check every line, link, object, tile and checkpoint of the ledger in the folder ``path``; nothing is written.
+    """Check every line, link, object, tile and checkpoint of the segment in the folder ``path``; nothing is written.
+
+    A ledger that was never frozen is its only segment; :func:`whole.verify` is for any.
 
     :param origin: when given, the ledger must be of it.
     :param trusted: a head that was verified before and kept elsewhere: only what came after it is looked at, and that
@@ -130,6 +152,7 @@ def verify(
         changed since, objects of entries before it and tiles away from the right edge, only a full verification finds.
     :param keys: the keys that may sign it; by default those that the ledger itself names.
     :param signatures: false where the library for signatures is missing: checkpoints are then only compared.
+    :param shared: what it has in common with other segments.
     :raises GoldenGooseError: the folder may not be read, which says nothing about the evidence.
     """
     folder = Path(path)
@@ -149,7 +172,9 @@ def verify(
         return report
     if origin is not None and origin != report.origin:
         report.add(None, "origin", f"it is of the origin '{report.origin}', not '{origin}'")
-    check = _Check(folder, report, TreeCheck(folder, report.origin, keys, signatures, report.add))
+    tree_check = TreeCheck(folder, report.origin, keys, signatures, report.add)
+    shared = shared or Shared(Objects(folder / "objects" / "sha256"), set(), array("q"))
+    check = _Check(folder, report, tree_check, shared)
     check.run(trusted if trusted is not None and trusted.size else None)
     return report
 
@@ -157,15 +182,14 @@ def verify(
 class _Check:
     """One pass over the lines."""
 
-    def __init__(self, folder: Path, report: Report, tree: TreeCheck) -> None:
+    def __init__(self, folder: Path, report: Report, tree: TreeCheck, shared: Shared) -> None:
         self.tree = tree
         self.entries_path = folder / "entries.jsonl"
         self.lock_path = folder / "lock"
         self.report = report
-        self.objects = Objects(folder / "objects" / "sha256")
-        self.objects_seen: set[str] = set()
+        self.objects, self.objects_seen = shared.objects, shared.objects_seen
         # Hashes of all ids, 8 bytes an entry: the only thing that grows with the ledger.
-        self.ids = array("q")
+        self.ids = shared.ids
         self.head = Head(0, entry.genesis_hash(report.origin or ""))
         # None after a line that could not be read: nobody can say what its hash was.
         self.expected_hash: str | None = self.head.hash
@@ -181,6 +205,7 @@ class _Check:
                     self._read(descriptor, start, whole)
                     self.report.bytes = whole
                     self._tree(descriptor, start, whole)
+                    self._frozen(descriptor, whole)
                 if size > whole:
                     message = f"the last line is unfinished ({size - whole} bytes); the next append sets it aside"
                     self.report.add(None, "torn_tail", message)
@@ -242,6 +267,18 @@ class _Check:
                 tree.edge(self.entries_path.parent, self.report.origin or "", self.tree.latest)
             except tree.EdgeBroken as error:
                 self.report.add(error.facts["sequence"], error.kind, str(error).rstrip("."))
+
+    def _frozen(self, descriptor: int, whole: int) -> None:
+        """Nothing follows the entry that froze the segment; it is the last that was signed."""
+        signed = self.tree.latest.size if self.tree.latest else 0
+        if not 0 < signed < self.head.size:
+            return
+        found = store.locate(descriptor, signed - 1, whole)
+        try:
+            if found is not None and segments.successor_of(entry.parse(found[1])):
+                self.report.add(signed, "after_frozen", "it follows the entry that froze the ledger")
+        except BadLine:
+            return  # Which was said.
 
     def _follows(self, found: sweep.Summary) -> bool:
         return (

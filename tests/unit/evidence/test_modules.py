@@ -126,3 +126,16 @@ def test_store_four_times(run: Run, tmp_path: Path) -> None:
     assert [result["changed"] for result in results] == [True, True, False, False]
     assert (tmp_path / "deep" / "ledger").stat().st_mode & 0o777 == 0o750
     assert "is of the origin" in run("evidence_store", **{**said, "origin": "example.test/other"})["msg"]
+
+
+def test_store_append_only_and_absent_four_times(run: Run, tmp_path: Path) -> None:
+    said = {"ledger": tmp_path / "ledger", "origin": "example.test/sandbox"}
+    run("evidence_store", **said)
+    results = [run("evidence_store", check=check, append_only="auto", **said) for check in (True, False, True, False)]
+    if not any("is not append-only" in str(warning) for warning in results[1].get("warnings", ())):
+        assert [result["changed"] for result in results] == [True, True, False, False]
+        with pytest.raises(PermissionError):
+            (tmp_path / "ledger" / "entries.jsonl").unlink()
+    results = [run("evidence_store", check=check, state="absent", **said) for check in (True, False, True, False)]
+    assert [result["changed"] for result in results] == [True, True, False, False]
+    assert not (tmp_path / "ledger").exists()

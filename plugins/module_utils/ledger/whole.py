@@ -1,0 +1,208 @@
+# Copyright: Contributors to Golden Goose
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+"""Check a ledger with all of its segments, and that they follow each other."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from . import entry, link, segments, store
+from .checkpoint import Key
+from .entry import BadLine, Entry
+from .errors import LedgerBroken, LedgerError
+from .ledger import Head
+from .objects import Objects
+from .verify import Report, Shared, verify_segment
+
+# Ids are compared in shares of about this many.
+_SHARE = 1 << 18
+
+
+def verify(
+    path: Path | str,
+    origin: str | None = None,
+    trusted: Head | None = None,
+    *,
+    trusted_segment: int | None = None,
+    keys: Sequence[Key] | None = None,
+    signatures: bool = True,
+    verified: dict[int, Report] | None = None,
+) -> Report:
+    """Check every line, link, object, tile and checkpoint of the ledger in the folder ``path``; nothing is written.
+
+    :param origin: when given, the ledger must be of it.
+    :param trusted: as :func:`verify_segment` takes it; of the segments before it only the ends are looked at.
+    :param trusted_segment: the segment that ``trusted`` is a head of; by default the last.
+    :param keys: the keys that may sign it, whichever segment they are named after; by default those that each segment
+        names itself.
+    :param signatures: as :func:`verify_segment` takes it.
+    :param verified: reports of frozen segments that are not read again; those that are found intact are added.
+    :raises GoldenGooseError: the folder may not be read, which says nothing about the evidence.
+    """
+    root = Path(path)
+    try:
+        numbers = segments.numbers(root)
+    except NotADirectoryError:
+        numbers = [1]
+    except OSError as error:
+        raise LedgerError(f"Cannot read the ledger at {root}: {error.strerror or error}.") from error
+    if len(numbers) == 1:
+        report = verify_segment(root, origin, trusted, keys=keys, signatures=signatures)
+        _require_end(root, 1, report)
+        return report
+    whole = _Whole(root, numbers, keys, signatures, {} if verified is None else verified)
+    return whole.run(origin, trusted, trusted_segment or numbers[-1])
+
+
+class _Whole:
+    """One pass over all segments."""
+
+    def __init__(
+        self,
+        root: Path,
+        numbers: Sequence[int],
+        keys: Sequence[Key] | None,
+        signatures: bool,
+        verified: dict[int, Report],
+    ) -> None:
+        self.root, self.numbers = root, numbers
+        self.keys, self.signatures = keys, signatures
+        self.verified = verified
+        self.objects = Objects(root / "objects" / "sha256")
+        self.seen: set[str] = set()
+        self.ids: dict[int, array[int]] = {}
+        self.total = Report(segments=len(numbers))
+
+    def run(self, origin: str | None, trusted: Head | None, trusted_segment: int) -> Report:
+        for number in self.numbers:
+            if trusted is not None and number < trusted_segment:
+                self._skip(number)
+            else:
+                self._one(number, origin if number == 1 else None, trusted if number == trusted_segment else None)
+        for gap in link.gaps(self.root, self.numbers):
+            self.total.add(gap.sequence, gap.kind, gap.message, gap.segment)
+        self._insertions()
+        _require_end(segments.place(self.root, self.numbers[-1]), self.numbers[-1], self.total)
+        for segment, repeated, first in self._duplicates():
+            what = f"it has the id of entry {first.sequence} of segment {first.segment}"
+            self.total.add(repeated.sequence, "duplicate_id", what, segment)
+        if self.total.size and self.total.state == "nothing_to_verify":
+            self.total.state = "intact"
+        return self.total
+
+    def _one(self, number: int, origin: str | None, trusted: Head | None) -> None:
+        report = self.verified.get(number)
+        if report is None:
+            shared = Shared(self.objects, self.seen, self.ids.setdefault(number, array("q")))
+            place, keys = segments.place(self.root, number), self._keys(number)
+            report = verify_segment(place, origin, trusted, keys=keys, signatures=self.signatures, shared=shared)
+            if report.intact and trusted is None and number != self.numbers[-1]:
+                self.verified[number] = report
+        self._sum(number, report)
+
+    def _sum(self, number: int, report: Report) -> None:
+        total = self.total
+        total.origin, total.head = report.origin, report.head
+        for name in ("size", "bytes", "objects", "signed", "trusted"):
+            setattr(total, name, getattr(total, name) + getattr(report, name))
+        total.problem_count += report.problem_count - len(report.problems)
+        for problem in report.problems:
+            total.add(problem.sequence, problem.kind, problem.message, number)
+
+    def _skip(self, number: int) -> None:
+        """Count a segment that is before what is trusted, which names its head."""
+        last = _last(segments.place(self.root, number))
+        size = last.sequence + 1 if last is not None else 0
+        self._sum(number, Report(size=size, signed=size, trusted=size))
+
+    def _keys(self, number: int) -> Sequence[Key] | None:
+        if self.keys is None:
+            return None
+        return [key.of(segments.name(key.name, number)) for key in self.keys]
+
+    def _insertions(self) -> None:
+        """Within a frozen segment only the last entry freezes it."""
+        for number in self.numbers[:-1]:
+            if number in self.ids:
+                for found in _frozen(segments.place(self.root, number)):
+                    self.total.add(found.sequence + 1, "after_frozen", "it follows the entry that froze it", number)
+
+    def _duplicates(self) -> Iterator[tuple[int, Entry, Entry]]:
+        """Yield (segment, entry, the one that has its id already) of ids that are in two segments."""
+        suspects: set[int] = set()
+        known: list[array[int]] = []
+        for number in self.numbers:
+            ids = self.ids.get(number, array("q"))
+            share = max(1, len(ids) // _SHARE)
+            for part in range(share if known else 0):
+                mine = {id for id in ids if id % share == part} if share > 1 else set(ids)
+                for earlier in known:
+                    suspects |= mine.intersection(earlier)
+            known.append(ids)
+        if suspects:
+            yield from self._repeated(suspects)
+
+    def _repeated(self, suspects: set[int]) -> Iterator[tuple[int, Entry, Entry]]:
+        first_of: dict[str, Entry] = {}
+        for number in self.numbers:
+            for found in _entries(segments.place(self.root, number), number):
+                if hash(found.id.encode()) in suspects:
+                    first = first_of.setdefault(found.id, found)
+                    if first.segment != number:
+                        yield number, found, first
+
+
+def _require_end(folder: Path, number: int, report: Report) -> None:
+    """Report that the last segment is frozen: a freeze was interrupted, or what came after it is gone."""
+    if report.state == "broken":
+        return
+    last = _last(folder)
+    if last is not None and (successor := segments.successor_of(last)):
+        message = f"it froze the ledger, but '{successor}', which continues it, is not here"
+        report.add(last.sequence, "not_continued", message, number)
+
+
+def _last(folder: Path) -> Entry | None:
+    path = folder / "entries.jsonl"
+    if not path.is_file():
+        return None
+    try:
+        with store.opened(path, write=False) as descriptor:
+            line = store.last_line(descriptor, store.whole_size(descriptor))
+        return entry.parse(line) if line is not None else None
+    except (BadLine, LedgerBroken):
+        return None  # Which was said.
+    except OSError as error:
+        raise LedgerError(f"Cannot read {path}: {error.strerror or error}.") from error
+
+
+def _frozen(folder: Path) -> Iterator[Entry]:
+    """Yield the entries that freeze the segment, but for its last entry."""
+    before: Entry | None = None
+    for found in _entries(folder, 1, b'"event":"frozen"'):
+        if before is not None:
+            yield before
+        before = found if segments.successor_of(found) else None
+    last = _last(folder)
+    if before is not None and last is not None and before.sequence != last.sequence:
+        yield before
+
+
+def _entries(folder: Path, number: int, mark: bytes = b"") -> Iterator[Entry]:
+    """Yield the sound entries whose line has ``mark``."""
+    path = folder / "entries.jsonl"
+    if not path.is_file():
+        return
+    with store.opened(path, write=False) as descriptor:
+        for _offset, line in store.lines_from(descriptor, 0, store.whole_size(descriptor)):
+            if mark not in line:
+                continue
+            try:
+                found = entry.parse(line.removesuffix(b"\n"))
+            except BadLine:
+                continue
+            yield replace(found, segment=number)
