@@ -72,10 +72,15 @@ origin:
   type: str
   sample: golden-goose.local/sandbox
 size:
-  description: Number of entries in the ledger.
+  description: Number of entries in the ledger, in all of its segments.
   returned: success
   type: int
   sample: 42
+segment:
+  description: Number of the segment that takes entries; V(1) in a ledger that was never frozen.
+  returned: success
+  type: int
+  sample: 1
 head:
   description: Hash of the last entry, or of the origin when there are none.
   returned: success
@@ -104,7 +109,7 @@ def main() -> None:
     params = module.params
     try:
         ledger = open_ledger(params)
-        head = ledger.head()
+        head, size = ledger.head(), ledger.size
         found = select(
             ledger,
             type=params["type"],
@@ -119,7 +124,8 @@ def main() -> None:
         changed=False,
         entries=[entry.as_dict() for entry in found],
         origin=ledger.origin,
-        size=head.size,
+        segment=ledger.number,
+        size=size,
         head=head.hash,
     )
 

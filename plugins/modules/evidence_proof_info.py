@@ -74,6 +74,10 @@ sequence:
   description: Number of that entry; null for a consistency proof.
   returned: success
   type: int
+segment:
+  description: Number of the ledger's segment that the proof is of.
+  returned: success
+  type: int
 checkpoint:
   description: The signed head that the proof leads to.
   returned: success
@@ -97,6 +101,7 @@ def main() -> None:
             "sequence": {"type": "int"},
             "id": {"type": "str"},
             "since": {"type": "int"},
+            "segment": {"type": "int"},
         },
         mutually_exclusive=[("sequence", "id", "since")],
         required_one_of=[("sequence", "id", "since")],
@@ -104,7 +109,8 @@ def main() -> None:
     )
     params = module.params
     try:
-        found = prove(open_ledger(params), sequence=params["sequence"], id=params["id"], since=params["since"])
+        given = {name: params[name] for name in ("sequence", "id", "since", "segment")}
+        found = prove(open_ledger(params), **given)
     except GoldenGooseError as error:
         module.fail_json(msg=str(error), **error.facts)
     module.exit_json(changed=False, **found)

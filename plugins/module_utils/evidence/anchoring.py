@@ -10,7 +10,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..ledger import AnchorBroken, BadCheckpoint, Heads, Key, Ledger, LedgerBroken, Report, anchor, backup, heads
+from ..ledger import (
+    AnchorBroken,
+    BadCheckpoint,
+    Heads,
+    Key,
+    Ledger,
+    LedgerBroken,
+    Report,
+    anchor,
+    backup,
+    heads,
+    segments,
+    succession,
+)
 from ..ledger.diagnosis import compare
 from ..ledger.kept import KeptHead
 from ..vault import PromoterVault, VaultDown
@@ -93,7 +106,7 @@ def compare_report(report: Report, path: Path | str, approle: Path | str) -> str
     if not Path(approle).is_file():
         return f"The ledger was not compared with the head in Vault: there are no credentials at {approle}."
     try:
-        _compare(Ledger(Path(path), report.origin), vault_heads(approle))
+        _compare(Ledger.open(path, edge=False), vault_heads(approle), every=True)
     except VaultDown as error:
         return f"The ledger was not compared with the head in Vault: {error}"
     except AnchorBroken as error:
@@ -105,10 +118,13 @@ def compare_report(report: Report, path: Path | str, approle: Path | str) -> str
     return None
 
 
-def _compare(ledger: Ledger, second: Heads) -> None:
+def _compare(ledger: Ledger, second: Heads, every: bool = False) -> None:
     keys = [Key(ledger.origin, public) for _version, public in second.public_keys()]
     _version, document = second.read(ledger.origin)
     kept = KeptHead.parse(document, ledger.origin) if document is not None else None
-    if kept is None and not ledger.head().size:
+    if kept is None and not ledger.earlier and not ledger.head().size:
         return
     compare(ledger, kept, keys)
+    succession.require(ledger, second, kept)
+    for segment in ledger.earlier if every else ():
+        succession.require_final(segment, second, segments.name(ledger.origin, segment.number + 1))

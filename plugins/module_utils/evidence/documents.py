@@ -9,7 +9,7 @@ import base64
 import json
 from typing import Any
 
-from ..ledger import Entry, Ledger, genesis_hash
+from ..ledger import Entry, Ledger, genesis_hash, segments
 from ..ledger.entry import FORMAT
 from .requirements import Subject, steps
 
@@ -18,6 +18,11 @@ _HOW_TO_CHECK = (
     "For each line, in order: take it as UTF-8 bytes; it is RFC 8785 canonical JSON. Remove the member 'hash', write "
     "the rest as canonical JSON again: its SHA-256 is 'hash'. 'previous_hash' is the 'hash' of the line before; of "
     "the first line it is the SHA-256 of format, a line feed and origin. 'hash' of the last line is hash_chain_id."
+)
+
+_HOW_TO_CHECK_BEFORE = (
+    "The ledger was frozen and continued: 'before' has its earlier segments, oldest first, each a chain of its own. "
+    "The last line of one freezes it and names the origin of the next, whose first line states 'size' and 'hash' of it."
 )
 
 
@@ -69,19 +74,30 @@ def _readable(raw: bytes) -> dict[str, Any]:
 
 
 def _audit_chain(ledger: Ledger, subject: Subject) -> dict[str, Any]:
-    lines = []
+    chains: dict[int, list[str]] = {}
     for entry in ledger.entries():
-        lines.append(entry.line.decode())
-        if entry.sequence == subject.completed.sequence:
+        chains.setdefault(entry.segment, []).append(entry.line.decode())
+        if entry.place == subject.completed.place:
             break
     mine = [subject.build, subject.deployed, *steps(subject.promotion)]
+    *before, last = [_chain(ledger, number, mine, lines) for number, lines in chains.items()]
+    origin = str(last["origin"])
+    earlier = {"before": before, "how_to_check_before": _HOW_TO_CHECK_BEFORE} if before else {}
     return {
         **_about(subject),
         "format": FORMAT,
-        "origin": ledger.origin,
-        "genesis_hash": genesis_hash(ledger.origin),
+        "genesis_hash": genesis_hash(origin),
         "how_to_check": _HOW_TO_CHECK,
-        "sequences_of_this_promotion": sorted(entry.sequence for entry in mine),
+        **earlier,
+        **last,
+    }
+
+
+def _chain(ledger: Ledger, number: int, mine: list[Entry], lines: list[str]) -> dict[str, Any]:
+    """Return the lines of one segment, and which of them are about the promotion."""
+    return {
+        "origin": segments.name(ledger.origin, number),
+        "sequences_of_this_promotion": sorted(entry.sequence for entry in mine if entry.segment == number),
         "lines": lines,
     }
 

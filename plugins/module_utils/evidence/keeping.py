@@ -24,9 +24,10 @@ from ..ledger import (
     compare,
     genesis_hash,
     heads,
+    segments,
     verify,
 )
-from ..ledger.checkpoint import parse
+from ..ledger.checkpoint import parse, unverified
 from ..ledger.description import checked_origin
 from ..ledger.tree import EdgeBroken, edge
 
@@ -92,7 +93,7 @@ def check(
         except OSError as error:
             raise LedgerError(f"Cannot compare {path} with {copy}: {error.strerror or error}.") from error
         if problem:
-            report.add(problem.sequence, problem.kind, problem.message)
+            report.add(problem.sequence, problem.kind, problem.message, problem.segment)
     return report
 
 
@@ -103,14 +104,18 @@ def _verified(path: Path, origin: str | None, keys: Sequence[Key] | None, truste
         note = trusted.read_bytes().decode()
     except (OSError, UnicodeDecodeError) as error:
         raise LedgerError(f"The trusted checkpoint {trusted} cannot be read: {error}.") from error
-    head = parse(note, heads.keys(path) if keys is None else keys)
+    number = segments.number(unverified(note).origin)
+    place = segments.place(path, number)
+    of = heads.keys(place) if keys is None else [key.of(segments.name(key.name, number)) for key in keys]
+    head = parse(note, of)
     try:
-        return verify(path, origin, Head(head.size, edge(path, head.origin, head).hash), keys=keys)
+        trusted_head = Head(head.size, edge(place, head.origin, head).hash)
+        return verify(path, origin, trusted_head, trusted_segment=number, keys=keys)
     except EdgeBroken as error:
         # Its last entry is not there: a full verification may tell more.
         report = verify(path, origin, keys=keys)
         if report.state != "broken":
-            report.add(error.facts["sequence"], error.kind, str(error).rstrip("."))
+            report.add(error.facts["sequence"], error.kind, str(error).rstrip("."), number)
         return report
 
 
@@ -155,9 +160,9 @@ def keep_copy(
 
 
 def _preview(ledger: Ledger, target: Path) -> BackupReport:
-    found = verify(ledger.path, ledger.origin)
+    found = verify(ledger.root)
     if found.state == "broken":
         raise LedgerBroken(f"{ledger.path} would not be copied to {target}: {found.sentence()}", report=found.as_dict())
-    copy = verify(target, ledger.origin)
+    copy = verify(target)
     outdated = copy.head != found.head and bool(found.size)
     return BackupReport(copy.size, copy.head, str(target), outdated, 0, 0)

@@ -28,7 +28,7 @@ from ..ledger import Ledger
 from ..locks import hold
 from . import folders
 from .documents import METADATA, evidence_documents
-from .proofs import inclusion_proof
+from .proofs import inclusion_proof, segment_of
 from .query import select
 from .requirements import Subject, require_all
 from .tagging import provisional
@@ -149,7 +149,7 @@ def _build(ledger: Ledger, subject: Subject, package: Path, images: Path) -> Non
 
 def _proof(ledger: Ledger, subject: Subject) -> dict[str, folders.Content]:
     """Return the completed entry, the proof that it is in the ledger, and the key; nothing while it is not anchored."""
-    exported = inclusion_proof(ledger, subject.completed.sequence)
+    exported = inclusion_proof(segment_of(ledger, subject.completed.segment), subject.completed.sequence)
     if exported is None:
         return {}
     return {

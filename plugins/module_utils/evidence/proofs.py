@@ -25,7 +25,7 @@ class Exported:
 
 
 def inclusion_proof(ledger: Ledger, sequence: int) -> Exported | None:
-    """Return the proof that the entry ``sequence`` is in the ledger; None while no checkpoint has it.
+    """Return the proof that the entry ``sequence`` is in this segment; None while no checkpoint has it.
 
     It is against the first checkpoint that has it, so that it is the same whenever it is asked for.
 
@@ -75,21 +75,43 @@ def consistency_proof(ledger: Ledger, old: int, size: int | None = None) -> tupl
     return older, latest, consistency_text(older.size, hashes, latest.note)
 
 
-def prove(
-    ledger: Ledger, *, sequence: int | None = None, id: str | None = None, since: int | None = None
-) -> dict[str, Any]:
-    """Return what evidence_proof_info returns, for just one of the three arguments.
+def segment_of(ledger: Ledger, number: int | None) -> Ledger:
+    """Return the segment ``number``, by default the last.
 
-    :raises LedgerError: there is no such entry or checkpoint, or no checkpoint has the entry yet.
+    :raises LedgerError: there is none.
+    """
+    if number is None or number == ledger.number:
+        return ledger
+    found = next((segment for segment in ledger.earlier if segment.number == number), None)
+    if found is None:
+        raise LedgerError(f"The ledger at {ledger.root} has no segment {number}; its last is {ledger.number}.")
+    return found
+
+
+def prove(
+    ledger: Ledger,
+    *,
+    sequence: int | None = None,
+    id: str | None = None,
+    since: int | None = None,
+    segment: int | None = None,
+) -> dict[str, Any]:
+    """Return what evidence_proof_info returns, for just one of the first three arguments.
+
+    :param segment: which segment ``sequence`` or ``since`` is of, by default the last.
+    :raises LedgerError: there is no such entry, checkpoint or segment, or no checkpoint has the entry yet.
     """
     if since is not None:
+        ledger = segment_of(ledger, segment)
         _older, latest, text = consistency_proof(ledger, since)
-        return {"proof": text, "entry": None, "sequence": None, "checkpoint": latest.note, "key": str(latest.key)}
+        said = {"proof": text, "checkpoint": latest.note, "key": str(latest.key)}
+        return said | {"entry": None, "sequence": None, "segment": ledger.number}
     if id is not None:
         known = ledger.find(id)
         if known is None:
             raise LedgerError(f"The ledger at {ledger.path} has no entry with the id {id}.")
-        sequence = known.sequence
+        sequence, segment = known.place
+    ledger = segment_of(ledger, segment)
     number = sequence or 0
     exported = inclusion_proof(ledger, number)
     if exported is None:
@@ -101,6 +123,7 @@ def prove(
         "proof": exported.text,
         "entry": exported.entry.line.decode(),
         "sequence": number,
+        "segment": ledger.number,
         "checkpoint": exported.checkpoint.note,
         "key": str(exported.checkpoint.key),
     }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 from ..errors import GoldenGooseError
@@ -57,7 +58,7 @@ def require_all(ledger: Ledger, service: str) -> Subject:
 
     :raises RequirementUnmet: naming each requirement that is not met, and what was observed.
     """
-    report = verify(ledger.path, ledger.origin)
+    report = verify(ledger.root)
     state = ServiceState(service)
     before: dict[str, Entry] = {}
     if report.state != "broken":
@@ -84,14 +85,14 @@ def require_all(ledger: Ledger, service: str) -> Subject:
 def steps(promotion: Promotion) -> Iterator[Entry]:
     """Yield the entries of ``promotion`` that are there, in the order of the ledger."""
     found = [promotion.requested, *promotion.verdicts.values(), promotion.started, promotion.completed]
-    yield from sorted((entry for entry in found if entry), key=lambda entry: entry.sequence)
+    yield from sorted((entry for entry in found if entry), key=lambda entry: entry.place)
 
 
 def _before(entries: list[Entry], promotion: Promotion) -> dict[str, Entry]:
     """Return the latest ``build`` and ``deployed`` of the artifact before it was requested, by event."""
     return {
         entry.event: entry
-        for entry in entries[: promotion.requested.sequence]
+        for entry in takewhile(lambda entry: entry.place < promotion.requested.place, entries)
         if entry.event in ("build", "deployed")
         and entry.data.get("service") == promotion.service
         and entry.data.get("digest") == promotion.digest
@@ -112,8 +113,8 @@ def _promotion_validated(service: str, state: ServiceState, report: Report) -> R
         said = ", ".join(f"{gate} is {_verdict(promotion, gate)}" for gate in lacking)
         return Requirement(name, False, f"not every gate allows it: {said}")
     gates = ", ".join(REQUIRED_GATES)
-    sequence = promotion.completed.sequence
-    return Requirement(name, True, f"completed in entry {sequence}, in force, allowed by {gates}")
+    where = _where(promotion.completed)
+    return Requirement(name, True, f"completed in entry {where}, in force, allowed by {gates}")
 
 
 def _verdict(promotion: Promotion, gate: str) -> str:
@@ -135,8 +136,12 @@ def _chain_complete(promotion: Promotion | None, before: dict[str, Entry], repor
     if missing:
         return Requirement(name, False, f"there is no evidence of: {', '.join(missing)}")
     # Up to the promotion only: what is observed must not change when the ledger grows.
-    last = promotion.completed.sequence if promotion.completed else 0
+    last = _where(promotion.completed) if promotion.completed else "0"
     return Requirement(name, True, f"entries 0 to {last} and their objects verified, none missing")
+
+
+def _where(entry: Entry) -> str:
+    return str(entry.sequence) + (f" of segment {entry.segment}" if entry.segment > 1 else "")
 
 
 def _has_report(promotion: Promotion, gate: str) -> bool:
@@ -151,5 +156,5 @@ def _metadata_tagged(promotion: Promotion | None, before: dict[str, Entry]) -> R
     entries = [*before.values(), *steps(promotion)]
     for entry in entries:
         if missing := untagged(entry.metadata):
-            return Requirement(name, False, f"entry {entry.sequence} lacks {', '.join(missing)}")
+            return Requirement(name, False, f"entry {_where(entry)} lacks {', '.join(missing)}")
     return Requirement(name, True, f"all {len(entries)} entries carry the Sprint 1 tags")

@@ -64,7 +64,7 @@ def status(ledger: Ledger, service: str | None = None) -> Status:
     A ledger that does not hold is reported as the first thing to do; the rows then come from the lines
     that can still be read.
     """
-    report = verify(ledger.path, ledger.origin)
+    report = verify(ledger.root)
     sound = report.state != "broken"
     entries = list(ledger.entries(strict=sound))
     states = fold(entries)

@@ -59,19 +59,51 @@ class Figures:
         return self.ledger_state not in ("broken", "unreadable")
 
 
-def read(path: Path) -> Figures:
-    """Verify the ledger in the folder ``path`` and return its figures; whatever is wrong becomes a figure."""
+@dataclass
+class Memory:
+    """What was read of frozen segments, by their numbers: the report, and the entries that a promotion consists of."""
+
+    reports: dict[int, Report] = field(default_factory=dict)
+    entries: dict[int, list[Entry]] = field(default_factory=dict)
+
+    def of(self, segment: Ledger) -> list[Entry]:
+        """Return the entries of a frozen segment that :func:`fold` looks at."""
+        known = self.entries.get(segment.number)
+        if known is None:
+            known = [entry for entry in segment.own_entries(strict=False) if _counts(entry)]
+            if segment.number in self.reports:
+                self.entries[segment.number] = known
+        return known
+
+
+def read(path: Path, memory: Memory | None = None) -> Figures:
+    """Verify the ledger in the folder ``path`` and return its figures; whatever is wrong becomes a figure.
+
+    :param memory: what is remembered of frozen segments is not read again.
+    """
+    memory = memory or Memory()
     try:
         # The exporter may run where only a library for metrics is; checkpoints are compared in any case.
-        report = verify(path, signatures=find_spec("cryptography") is not None)
-        entries = Ledger.open(path, edge=False).entries(strict=False) if report.size else iter(())
-        # An entry that was appended since the verification belongs to the next reading.
-        return compute(report, islice(entries, report.size))
+        report = verify(path, signatures=find_spec("cryptography") is not None, verified=memory.reports)
+        return compute(report, _entries(path, report, memory) if report.size else ())
     except (GoldenGooseError, OSError) as error:
         return Figures("unreadable", reason=str(error), completeness=0.0, problems=1)
     except (KeyError, TypeError, ValueError) as error:
         reason = f"An entry of the ledger {path} lacks what its event needs ({type(error).__name__}: {error})."
         return Figures("unreadable", reason=reason, completeness=0.0, problems=1)
+
+
+def _entries(path: Path, report: Report, memory: Memory) -> Iterator[Entry]:
+    ledger = Ledger.open(path, edge=False)
+    before = sum(segment.head().size for segment in ledger.earlier)
+    for segment in ledger.earlier:
+        yield from memory.of(segment)
+    # An entry that was appended since the verification belongs to the next reading.
+    yield from islice(ledger.own_entries(strict=False), max(0, report.size - before))
+
+
+def _counts(entry: Entry) -> bool:
+    return entry.event == "requested" or "promotion_id" in entry.data
 
 
 def compute(report: Report, entries: Iterable[Entry]) -> Figures:
@@ -82,7 +114,7 @@ def compute(report: Report, entries: Iterable[Entry]) -> Figures:
     last = _Last()
     states = fold(last.watch(entries))
     broken = report.state == "broken"
-    lost = {p.sequence for p in report.problems if p.kind in _OBJECT_PROBLEMS and p.sequence is not None}
+    lost = {(p.segment, p.sequence) for p in report.problems if p.kind in _OBJECT_PROBLEMS and p.sequence is not None}
     promotions = [promotion for state in states.values() for promotion in state.promotions.values()]
     return Figures(
         ledger_state=report.state,
@@ -123,7 +155,7 @@ def _success_rate(promotions: Iterable[Promotion]) -> float:
     return sum(promotion.completed is not None for promotion in finished) / len(finished)
 
 
-def _completeness(promotions: Iterable[Promotion], lost: set[int]) -> float:
+def _completeness(promotions: Iterable[Promotion], lost: set[tuple[int, int]]) -> float:
     """Return how much of the evidence is there that promotions which touched the cluster have to leave."""
     present = required = 0
     for promotion in promotions:
@@ -131,7 +163,7 @@ def _completeness(promotions: Iterable[Promotion], lost: set[int]) -> float:
             continue
         steps = _required_entries(promotion)
         required += len(steps)
-        present += sum(step is not None and step.sequence not in lost for step in steps)
+        present += sum(step is not None and step.place not in lost for step in steps)
     return present / required if required else math.nan
 
 

@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from .figures import Figures, read
+from ..ledger import segments
+from .figures import Figures, Memory, read
 
 # Files of the ledger whose change is a reason to read it again.
 _WATCHED = ("entries.jsonl", "ledger.json", "checkpoint")
@@ -30,9 +31,10 @@ class Watch:
         self._recheck_seconds = recheck_seconds
         self._clock = clock
         self._lock = threading.Lock()
-        self._stamp: tuple[_Stamp, ...] = ()
+        self._stamp: tuple[tuple[_Stamp, ...], ...] = ()
         self._read_at = 0.0
         self._figures = Figures("nothing_to_verify")
+        self._memory = Memory()
         self.verified_at = 0.0
         self.verify_seconds = 0.0
 
@@ -41,16 +43,25 @@ class Watch:
         with self._lock:
             # Taken before reading: what changes meanwhile differs from it and is read next time.
             stamp = self._look()
-            if stamp != self._stamp or self._clock() - self._read_at >= self._recheck_seconds:
+            due = self._clock() - self._read_at >= self._recheck_seconds
+            if stamp != self._stamp or due:
                 started = time.monotonic()
-                self._figures = read(self._path)
+                if due or stamp[:-1] != self._stamp[:-1]:  # Of frozen segments nothing changes but by a forger's hand.
+                    self._memory = Memory()
+                self._figures = read(self._path, self._memory)
                 self.verify_seconds = time.monotonic() - started
                 self.verified_at = time.time()
                 self._stamp, self._read_at = stamp, self._clock()
             return self._figures
 
-    def _look(self) -> tuple[_Stamp, ...]:
-        return tuple(_stamp(self._path / name) for name in _WATCHED)
+    def _look(self) -> tuple[tuple[_Stamp, ...], ...]:
+        """Return the stamps of the files of each segment."""
+        try:
+            numbers = segments.numbers(self._path)
+        except OSError:
+            numbers = [1]
+        places = [segments.place(self._path, number) for number in numbers]
+        return tuple(tuple(_stamp(place / name) for name in _WATCHED) for place in places)
 
 
 def _stamp(path: Path) -> _Stamp:

@@ -8,7 +8,7 @@ The format is described in docs/ledger-format.md, precisely enough to check a le
 
 from __future__ import annotations
 
-from . import attributes, heads
+from . import attributes, heads, segments, succession
 from .anchor import Anchored, HeadMoved, Heads, anchor
 from .backup import BackupReport, backup, compare
 from .checkpoint import BadCheckpoint, Checkpoint, Key
@@ -52,6 +52,8 @@ __all__ = [
     "freeze",
     "genesis_hash",
     "heads",
+    "segments",
+    "succession",
     "verify",
     "verify_segment",
 ]

@@ -57,7 +57,7 @@ class Report:
     object is missing or altered, or the last line is unfinished) or ``nothing_to_verify`` (no entry at all,
     which proves nothing). ``size`` is the number of entries, ``head`` the last hash, ``bytes`` the length of
     the whole lines, ``signed`` how many entries the latest checkpoint has (0 without one); of a ledger of several
-    ``segments`` these are of all of them. ``origin`` and ``head`` are of the last. At most
+    ``segments`` these are of all of them, ``origin`` of the first and ``head`` of the last. At most
     ``MAX_PROBLEMS`` problems are kept; ``problem_count`` counts them all.
     """
 
@@ -95,7 +95,8 @@ class Report:
         """Return the finding in one sentence."""
         if self.state == "intact":
             which = f"All {self.size} entries" if not self.trusted else f"The {self.size - self.trusted} new entries"
-            return f"{which} of '{self.origin}' hold, and so do {self.objects} objects."
+            where = f" in {self.segments} segments" if self.segments > 1 else ""
+            return f"{which} of '{self.origin}'{where} hold, and so do {self.objects} objects."
         if not self.problems:
             return "There is nothing to verify: the ledger has no entries."
         first = self.problems[0]

@@ -106,7 +106,7 @@ class _Whole:
 
     def _sum(self, number: int, report: Report) -> None:
         total = self.total
-        total.origin, total.head = report.origin, report.head
+        total.origin, total.head = total.origin or report.origin, report.head
         for name in ("size", "bytes", "objects", "signed", "trusted"):
             setattr(total, name, getattr(total, name) + getattr(report, name))
         total.problem_count += report.problem_count - len(report.problems)

@@ -69,11 +69,11 @@ class Evidence:
         :raises LedgerBroken: a line was edited, removed or swapped, or the backup has entries that
             the ledger has not.
         """
-        report = verify(self.ledger.path, self.ledger.origin)
+        report = verify(self.ledger.root)
         problem = report.sentence() if report.state == "broken" else self.behind_backup()
         if problem:
             raise LedgerBroken(
-                f"The ledger at {self.ledger.path} cannot be trusted: {problem.rstrip('.')}; nothing was appended "
+                f"The ledger at {self.ledger.root} cannot be trusted: {problem.rstrip('.')}; nothing was appended "
                 "and nothing was promoted (gate chain: observed broken, required intact). Leave it as it is "
                 "and run playbooks/verify.yml.",
                 denied=[{"gate": "chain", "observed": report.as_dict(), "required": {"state": "intact"}}],

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from ...ledger import Entry, heads
+from ...ledger import Entry, heads, segments
 from ...ledger.checkpoint import BadCheckpoint
 from ..model import Verdict, short, stamp
 from .context import GateContext
@@ -27,7 +27,7 @@ def anchored(context: GateContext) -> Verdict:
     if built is None:
         reason = f"the ledger has no build of {short(context.digest)} (required: one, in a checkpoint)"
         return Verdict("anchored", "deny", reason, {"build": None}, required)
-    folder = context.evidence.ledger.path
+    folder = segments.place(context.evidence.ledger.root, built.segment)
     try:
         head = heads.covering(folder, built.sequence, heads.keys(folder))
     except BadCheckpoint as error:
