@@ -117,7 +117,8 @@ class _Anchor:
         for key in kept.keys if kept else ():
             heads.add_key(self.ledger.path, key)
         signers = self._signers(kept, frozen)
-        self._name_keys(kept, [key for _version, key in signers])
+        if not frozen:
+            self._name_keys(kept, [key for _version, key in signers])
         self._sync()
         before = kept.checkpoint.size if kept else 0
         tree.grow(self.ledger.path, grown)
@@ -152,7 +153,7 @@ class _Anchor:
         """Return the head that the ledger itself proves, after verifying all of it, and say so in an entry."""
         known = heads.keys(self.ledger.path)
         report = verify(self.ledger.root)
-        if report.state != "intact":
+        if not report.size or any(problem.kind != "not_continued" for problem in report.problems):
             raise LedgerError(f"The lost head is not replaced by this ledger: {report.sentence()}")
         last = heads.latest(self.ledger.path, known)
         if last is None and self.ledger.earlier:

@@ -4,7 +4,8 @@
 """Verify evidence of Golden Goose offline, with this file, Python 3.9 or later and the library cryptography.
 
   golden-goose-verify PACKAGE                                       a package that was handed out
-  golden-goose-verify LEDGER [--from CHECKPOINT] [--objects]        a whole ledger, or what came after a checkpoint
+  golden-goose-verify LEDGER [--from CHECKPOINT] [--objects]        a whole ledger with all its segments, or what came
+                                                                    after a checkpoint
   golden-goose-verify --entry FILE --proof FILE --key VKEY          one entry
 
 Give the public key with --key as you were told it by another way; without it the one beside the evidence is taken,
@@ -155,13 +156,20 @@ class Chain:
         self.edge = list(edge)
         self.previous = previous or sha256(f"{FORMAT}\n{origin}".encode()).hex()
         self.timestamp = timestamp
+        # Ids of all segments.
         self.ids: set[str] = set()
+        self.origin = origin
+        self.first: dict[str, Any] = {}
+        # The origin of the segment that goes on after the last entry froze this one.
+        self.successor = ""
         # All leaves, when the chain is followed from its beginning.
         self.leaves: bytearray | None = None if size else bytearray()
 
     def add(self, line: bytes) -> dict[str, Any]:
         try:
             entry = entry_of(line)
+            if self.successor:
+                raise Broken("it follows the entry that froze the ledger")
             if entry["sequence"] != self.size:
                 raise Broken(f"entry {entry['sequence']} stands in its place")
             if entry["previous_hash"] != self.previous:
@@ -174,6 +182,8 @@ class Chain:
             raise Broken(str(error), self.size) from None
         self.ids.add(entry["id"])
         self.previous, self.timestamp = entry["hash"], entry["timestamp"]
+        self.first = self.first or entry
+        self.successor = successor_of(entry)
         carried, rest = leaf_hash(line), self.size
         if self.leaves is not None:
             self.leaves += carried
@@ -185,6 +195,30 @@ class Chain:
 
     def root(self) -> bytes:
         return fold(self.edge)
+
+    def following(self) -> Chain:
+        """Return the chain of the segment that continues this frozen one."""
+        chain = Chain(self.successor, timestamp=self.timestamp)
+        chain.ids = self.ids
+        return chain
+
+    def require_continues(self, before: Chain) -> None:
+        """The first entry names origin, size, root and last hash of the segment before."""
+        said = self.first.get("data", {})
+        named = [said.get(name) for name in ("event", "origin", "size", "root", "hash")]
+        root = base64.b64encode(before.root()).decode()
+        if named != ["continued", before.origin, before.size, root, before.previous]:
+            raise Broken(f"'{self.origin}' does not continue the '{before.origin}' that is here", 0)
+
+
+def successor_of(entry: dict[str, Any]) -> str:
+    return str(entry["data"].get("successor", "")) if entry["data"]["event"] == "frozen" else ""
+
+
+def segment_of(origin: str) -> tuple[str, int]:
+    """Return the origin of the ledger, and which segment of it has ``origin``."""
+    found = re.fullmatch(r"(.+)/segment/([2-9]|[1-9][0-9]{1,5})", origin)
+    return (found[1], int(found[2])) if found else (origin, 1)
 
 
 def references(value: Any) -> Iterator[tuple[str, int]]:
@@ -256,9 +290,14 @@ def key_of(vkey: str) -> Key:
     name, _, rest = vkey.strip().partition("+")
     identity, _, encoded = rest.partition("+")
     data = decoded(encoded)
-    if len(data) != 33 or data[:1] != b"\x01" or sha256(name.encode() + b"\n" + data)[:4].hex() != identity:
+    if len(data) != 33 or data[:1] != b"\x01" or identity_of(name, data[1:]).hex() != identity:
         raise Broken(f"'{vkey.strip()[:60]}' is no ed25519 key of a signed note")
     return name, bytes.fromhex(identity), data[1:]
+
+
+def identity_of(name: str, public: bytes) -> bytes:
+    """The first four bytes of SHA-256 of name, line feed, type and key."""
+    return sha256(name.encode() + b"\n\x01" + public)[:4]
 
 
 def checkpoint_of(note: str, keys: Sequence[Key]) -> tuple[str, int, bytes]:
@@ -271,7 +310,9 @@ def checkpoint_of(note: str, keys: Sequence[Key]) -> tuple[str, int, bytes]:
         r"(0|[1-9][0-9]{0,18})", lines[1], re.ASCII
     ):
         raise Broken("the checkpoint has not the form of one")
-    known = {(name, identity): public for name, identity, public in keys if name == lines[0]}
+    # A key that may sign a ledger may sign all of its segments.
+    mine = [public for name, _identity, public in keys if segment_of(name)[0] == segment_of(lines[0])[0]]
+    known = {(lines[0], identity_of(lines[0], public)): public for public in mine}
     good = False
     for line in block[:-1].split("\n"):
         mark, _, rest = line.partition(" ")
@@ -385,7 +426,9 @@ def keys_for(arguments: argparse.Namespace, beside: Path, finding: Finding) -> l
         return [key_of(vkey) for vkey in arguments.key]
     if not beside.is_file():
         return []
-    finding.facts.append("the key was taken from beside the evidence; compare it with what you were told: --key")
+    advice = "the key was taken from beside the evidence; compare it with what you were told: --key"
+    if advice not in finding.facts:
+        finding.facts.append(advice)
     return [key_of(line) for line in beside.read_text().splitlines()]
 
 
@@ -411,12 +454,49 @@ def verify_ledger(arguments: argparse.Namespace, folder: Path, finding: Finding)
     described = json.loads((folder / "ledger.json").read_bytes())
     if described.get("format") != FORMAT:
         raise Broken(f"ledger.json is not of the format {FORMAT}")
-    origin = described["origin"]
+    numbers = [1, *sorted(int(p.name) for p in (folder / "segments").glob("*") if re.fullmatch(r"[1-9]\d*", p.name))]
+    if numbers != list(range(1, len(numbers) + 1)):
+        missing = next(n for n in range(1, numbers[-1]) if n not in numbers)
+        raise Broken(f"segment {missing} is missing although segment {numbers[-1]} is there")
+    begin = 1
+    if arguments.trusted:
+        begin = segment_of(Path(arguments.trusted).read_bytes().decode().partition("\n")[0])[1]
+        if begin > len(numbers):
+            raise Broken(f"segment {begin}, which the trusted checkpoint is of, is missing")
+    before: Chain | None = None
+    total = 0
+    for number in numbers[begin - 1 :]:
+        try:
+            chain = verify_segment(arguments, folder, number, described["origin"], before, finding)
+        except Broken as error:
+            where = "" if error.sequence is None or number == 1 else f"segment {number}: "
+            raise Broken(where + str(error), error.sequence) from None
+        before, total = chain, total + chain.size
+    if before is None or not total:
+        return NOTHING
+    if before.successor:
+        finding.gaps.append(f"the ledger is frozen, and '{before.successor}', which continues it, is not here")
+    return finding.status()
+
+
+def verify_segment(
+    arguments: argparse.Namespace, root: Path, number: int, base: str, before: Chain | None, finding: Finding
+) -> Chain:
+    folder = root if number == 1 else root / "segments" / str(number)
+    origin = base if number == 1 else f"{base}/segment/{number}"
+    missing = [name for name in ("ledger.json", "entries.jsonl") if number > 1 and not (folder / name).is_file()]
+    if missing:
+        raise Broken(f"segment {number} has no {missing[0]}")
+    described = json.loads((folder / "ledger.json").read_bytes())
+    if described != {"format": FORMAT, "origin": origin}:
+        raise Broken(f"{folder / 'ledger.json'} does not describe '{origin}'")
+    if before is not None and before.successor != origin:
+        raise Broken(f"'{before.origin}' was not frozen for '{origin}'", max(0, before.size - 1))
     keys = keys_for(arguments, folder / "keys", finding)
     signed = signed_roots(folder, keys, origin, finding)
     path = folder / "entries.jsonl"
-    chain, offset = Chain(origin), 0
-    if arguments.trusted:
+    chain, offset = before.following() if before else Chain(origin), 0
+    if arguments.trusted and before is None:
         chain, offset = resume(Path(arguments.trusted), keys, folder, origin, path)
         finding.facts.append(f"the first {chain.size} entries are those of the trusted checkpoint")
     begin = chain.size
@@ -430,17 +510,19 @@ def verify_ledger(arguments: argparse.Namespace, folder: Path, finding: Finding)
                 break
             entry = chain.add(line[:-1])
             if arguments.objects:
-                check_objects(folder, entry, finding)
+                check_objects(root, entry, finding)
             if chain.size in signed and chain.root() != signed.pop(chain.size):
                 raise Broken(f"the first {chain.size} entries are not those that were signed", chain.size - 1)
     for size in sorted(signed):
         if size > chain.size:
             raise Broken(f"{size} entries were signed, but there are {chain.size}: the tail was cut off", chain.size)
     check_tiles(folder, chain, finding)
-    if chain.size == 0:
-        return NOTHING
-    finding.facts.append(f"{chain.size - begin} entries verified, head {chain.size} {chain.previous}")
-    return finding.status()
+    if before is not None:
+        chain.require_continues(before)
+    of = f" of segment {number}" if number > 1 else ""
+    if chain.size:
+        finding.facts.append(f"{chain.size - begin} entries{of} verified, head {chain.size} {chain.previous}")
+    return chain
 
 
 def signed_roots(folder: Path, keys: Sequence[Key], origin: str, finding: Finding) -> dict[int, bytes]:
@@ -482,7 +564,9 @@ def resume(trusted: Path, keys: Sequence[Key], folder: Path, origin: str, path: 
                 if leaf_hash(line) != node_of(folder / "tile", size, 0, size - 1):
                     raise Broken("it is not the entry that was signed", size - 1)
                 entry = entry_of(line)
-                return Chain(origin, size, edge, entry["hash"], entry["timestamp"]), start + len(line) + 1
+                chain = Chain(origin, size, edge, entry["hash"], entry["timestamp"])
+                chain.successor = successor_of(entry)
+                return chain, start + len(line) + 1
             if int(found[1]) < size - 1:
                 low = start + len(line) + 1
             else:
@@ -559,12 +643,19 @@ def compare_bundle(tiles: Path, index: int, hashes: bytes) -> None:
 def verify_package(arguments: argparse.Namespace, folder: Path, finding: Finding) -> int:
     check_sums(folder)
     document = json.loads((folder / "evidence" / "audit_chain.json").read_bytes())
-    chain = Chain(document["origin"])
-    last = b""
-    for text in document["lines"]:
-        last = text.encode()
-        chain.add(last)
-    if not chain.size:
+    chain: Chain | None = None
+    last, total = b"", 0
+    for part in (*document.get("before", ()), document):
+        before, chain = chain, Chain(part["origin"]) if chain is None else chain.following()
+        if chain.origin != part["origin"]:
+            raise Broken(f"the lines of '{part['origin']}' do not follow those before them")
+        for text in part["lines"]:
+            last = text.encode()
+            chain.add(last)
+        if before is not None:
+            chain.require_continues(before)
+        total += chain.size
+    if chain is None or not chain.size:
         return NOTHING
     if chain.previous != document["hash_chain_id"]:
         raise Broken("the chain does not end with the promotion that the package is of", chain.size - 1)
@@ -577,7 +668,7 @@ def verify_package(arguments: argparse.Namespace, folder: Path, finding: Finding
     if origin != document["origin"] or index != chain.size - 1:
         raise Broken(f"the proof is of entry {index} of '{origin}'")
     check_inclusion(leaf_hash(last), index, size, hashes, root)
-    finding.facts.append(f"{chain.size} entries verified; the last is among the {size} signed entries of '{origin}'")
+    finding.facts.append(f"{total} entries verified; the last is among the {size} signed entries of '{origin}'")
     return finding.status()
 
 

@@ -28,9 +28,9 @@ def readings(monkeypatch: pytest.MonkeyPatch) -> list[None]:
     seen: list[None] = []
     read = watch_module.read
 
-    def counted(path: object) -> object:
+    def counted(*arguments: object) -> object:
         seen.append(None)
-        return read(path)
+        return read(*arguments)
 
     monkeypatch.setattr(watch_module, "read", counted)
     return seen
