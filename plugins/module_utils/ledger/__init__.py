@@ -17,6 +17,7 @@ from .entry import Entry, genesis_hash
 from .errors import EntryConflict, EntryRefused, LedgerBroken, LedgerError, LedgerMissing
 from .ledger import Appended, Head, Ledger
 from .objects import ObjectRef, Objects
+from .repair import LossNotAccepted, Repaired, repair
 from .verify import Problem, Report, verify
 
 __all__ = [
@@ -37,9 +38,11 @@ __all__ = [
     "LedgerBroken",
     "LedgerError",
     "LedgerMissing",
+    "LossNotAccepted",
     "ObjectRef",
     "Objects",
     "Problem",
+    "Repaired",
     "Report",
     "anchor",
     "attributes",
@@ -47,5 +50,6 @@ __all__ = [
     "compare",
     "genesis_hash",
     "heads",
+    "repair",
     "verify",
 ]
