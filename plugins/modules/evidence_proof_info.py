@@ -28,6 +28,10 @@ options:
   id:
     description: Id of the entry.
     type: str
+  segment:
+    description:
+      - Segment that O(sequence) or O(since) is of, when the ledger was frozen; by default the last.
+    type: int
   since:
     description: Number of entries of an older checkpoint.
     type: int

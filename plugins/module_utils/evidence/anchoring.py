@@ -20,11 +20,13 @@ from ..ledger import (
     Report,
     anchor,
     backup,
+    freeze,
     heads,
     segments,
     succession,
 )
 from ..ledger.diagnosis import compare
+from ..ledger.freezing import require_next
 from ..ledger.kept import KeptHead
 from ..vault import PromoterVault, VaultDown
 from ..vault_heads import VaultHeads
@@ -91,6 +93,30 @@ def _signed(ledger: Ledger) -> int:
     except BadCheckpoint:
         return 0
     return claimed.size if claimed else 0
+
+
+def freeze_ledger(
+    ledger: Ledger,
+    second: Heads,
+    metadata: Mapping[str, Any],
+    segment: int,
+    *,
+    copy: Path | str | None = None,
+    dry_run: bool = False,
+) -> dict[str, Any]:
+    """Bring the ledger to ``segment`` and its ``copy`` up to date; return what evidence_freeze returns.
+
+    :raises GoldenGooseError: as ``ledger.freeze`` and ``ledger.backup``.
+    """
+    if dry_run:
+        require_next(ledger, segment)
+        _compare(ledger, second)
+        due = segment != ledger.number or bool(ledger.earlier and not _signed(ledger))
+        here = {"segment": ledger.number, "origin": ledger.origin, "path": str(ledger.path)}
+        return here | {"changed": due, "frozen": None, "checkpoint": {}}
+    done = freeze(ledger, second, metadata, segment)
+    copied = copy is not None and backup(ledger, copy).changed
+    return done.as_dict() | {"changed": done.changed or copied}
 
 
 def compare_report(report: Report, path: Path | str, approle: Path | str) -> str | None:

@@ -49,8 +49,11 @@ def create(
         head = Head(0, genesis_hash(origin)) if dry_run else Ledger.create(path, origin).head()
     if append_only is None:
         return made, head, ""
-    protected, why = attributes.protect(Path(path), append_only, dry_run)
-    return made or protected, head, f"{path} is not append-only: {why}." if why else ""
+    changed = made
+    for number in segments.numbers(Path(path)):
+        protected, why = attributes.protect(segments.place(Path(path), number), append_only, dry_run)
+        changed |= protected
+    return changed, head, f"{path} is not append-only: {why}." if why else ""
 
 
 def remove(path: Path | str, dry_run: bool = False) -> bool:

@@ -18,6 +18,7 @@ from .errors import EntryConflict, EntryRefused, LedgerBroken, LedgerError, Ledg
 from .freezing import Frozen, freeze
 from .ledger import Appended, Head, Ledger
 from .objects import ObjectRef, Objects
+from .repair import LossNotAccepted, Repaired, repair
 from .verify import Problem, Report, verify_segment
 from .whole import verify
 
@@ -41,9 +42,11 @@ __all__ = [
     "LedgerError",
     "LedgerFrozen",
     "LedgerMissing",
+    "LossNotAccepted",
     "ObjectRef",
     "Objects",
     "Problem",
+    "Repaired",
     "Report",
     "anchor",
     "attributes",
@@ -52,6 +55,7 @@ __all__ = [
     "freeze",
     "genesis_hash",
     "heads",
+    "repair",
     "segments",
     "succession",
     "verify",

@@ -509,6 +509,8 @@ def verify_segment(
                 finding.gaps.append("the last line is unfinished; the next append sets it aside")
                 break
             entry = chain.add(line[:-1])
+            if entry["data"]["event"] == "repaired" and isinstance(entry["data"].get("lost"), dict):
+                finding.facts.append(lost_of(entry))
             if arguments.objects:
                 check_objects(root, entry, finding)
             if chain.size in signed and chain.root() != signed.pop(chain.size):
@@ -523,6 +525,11 @@ def verify_segment(
     if chain.size:
         finding.facts.append(f"{chain.size - begin} entries{of} verified, head {chain.size} {chain.previous}")
     return chain
+
+
+def lost_of(entry: dict[str, Any]) -> str:
+    lost = entry["data"]["lost"]
+    return f"entry {entry['sequence']} says that {lost.get('count')} entries after it were lost: a repair gave them up"
 
 
 def signed_roots(folder: Path, keys: Sequence[Key], origin: str, finding: Finding) -> dict[int, bytes]:
