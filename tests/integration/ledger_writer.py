@@ -22,6 +22,7 @@ from ansible_collections.golden_goose.compliance.plugins.module_utils.ledger imp
     HeadMoved,
     Ledger,
     anchor,
+    freeze,
     repair,
     verify,
 )
@@ -68,17 +69,18 @@ class FolderPlace:
         return self._key.sign(data)
 
     def read(self, origin: str) -> tuple[int, Any]:
-        if not self._kept.exists():
-            return 0, None
-        version, document = json.loads(self._kept.read_text())
+        version, document = self._all().get(origin, (0, None))
         return version, document
 
     def write(self, origin: str, document: Any, version: int) -> None:
         if self.read(origin)[0] != version:
             raise HeadMoved("another head is there")
         new = self._kept.with_name("kept.new")
-        new.write_text(json.dumps([version + 1, dict(document)]))
+        new.write_text(json.dumps(self._all() | {origin: [version + 1, dict(document)]}))
         new.replace(self._kept)
+
+    def _all(self) -> dict[str, Any]:
+        return json.loads(self._kept.read_text()) if self._kept.exists() else {}
 
 
 def main() -> None:
@@ -88,7 +90,7 @@ def main() -> None:
         try_to(lambda: Ledger.create(folder, ORIGIN))
         os.getppid()
         return
-    if what in ("checkpoint", "repair"):
+    if what in ("checkpoint", "freeze", "repair"):
         # Without site there is no path to the library that signs.
         sys.path += [str(path) for path in Path(sys.executable).parents[1].glob("lib/python3*/site-packages")]
         place = FolderPlace(folder)
@@ -100,9 +102,13 @@ def main() -> None:
         os.getppid()
         return
     ledger = Ledger.open(folder)
-    if what == "checkpoint":
+    if what in ("checkpoint", "freeze"):
         os.getppid()
-        try_to(lambda: anchor(ledger, place, METADATA), 2)
+        act = {
+            "checkpoint": lambda: anchor(ledger, place, METADATA),
+            "freeze": lambda: freeze(ledger, place, METADATA, 2),
+        }
+        try_to(act[what], 2)
         os.getppid()
         return
     if what == "warm":

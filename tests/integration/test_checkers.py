@@ -13,7 +13,14 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.golden_goose.compliance.plugins.module_utils.evidence.proofs import inclusion_proof
-from ansible_collections.golden_goose.compliance.plugins.module_utils.ledger import Ledger, anchor, heads, verify
+from ansible_collections.golden_goose.compliance.plugins.module_utils.ledger import (
+    Ledger,
+    anchor,
+    freeze,
+    heads,
+    segments,
+    verify,
+)
 
 from tests.unit.ledger.second_place import Memory
 
@@ -103,6 +110,40 @@ def test_an_edited_line_is_refused(sumdb: Checker, ledger: Path) -> None:
     file = ledger / "entries.jsonl"
     file.write_bytes(file.read_bytes().replace(b'"number":7}', b'"number":8}', 1))
     assert "is not line" in sumdb.run(str(ledger), _key(ledger)).stderr
+
+
+@pytest.fixture(scope="module")
+def frozen(tmp_path_factory: pytest.TempPathFactory) -> Ledger:
+    """Two segments, of 302 and 263 entries."""
+    ledger, second = Ledger.create(tmp_path_factory.mktemp("frozen") / "l", ORIGIN), Memory()
+    for segment, count in ((2, 300), (3, 260)):
+        for number in range(count):
+            ledger.append(type="validation", event="sast", data={"number": number}, metadata=METADATA)
+        freeze(ledger, second, METADATA, segment)
+    return ledger
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_each_segment_is_a_log_of_its_own(
+    sumdb: Checker, fsck: Checker, frozen: Ledger, tmp_path: Path, number: int
+) -> None:
+    shutil.copytree(frozen.root, tmp_path / "l")
+    segment = segments.place(tmp_path / "l", number)
+    key = _key(segment)
+    assert key.startswith(f"{ORIGIN}+" if number == 1 else f"{ORIGIN}/segment/{number}+")
+    size = heads.sizes(segment)[-1]
+    said = sumdb.run(str(segment), key, str(segment / "checkpoints" / str(heads.sizes(segment)[0])))
+    assert (said.returncode, said.stdout) == (0, f"verified {size} entries\n"), said.stderr
+    assert fsck_says(fsck, segment, key)
+    # One segment is not another, and none is believed when it was damaged.
+    other = _key(segments.place(tmp_path / "l", number % 3 + 1))
+    assert sumdb.run(str(segment), other).returncode == 1
+    assert not fsck_says(fsck, segment, other)
+    _flip(next(path for path in (segment / "tile/0").rglob("*") if path.is_file()))
+    assert sumdb.run(str(segment), key).returncode == 1
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        assert not fsck_says(fsck, segment, key)
+    assert verify(tmp_path / "l").state in ("broken", "incomplete")
 
 
 def test_another_key_is_refused(sumdb: Checker, fsck: Checker, ledger: Path) -> None:

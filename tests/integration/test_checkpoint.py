@@ -19,6 +19,7 @@ from ansible_collections.golden_goose.compliance.plugins.module_utils.ledger imp
     HeadMoved,
     Ledger,
     anchor,
+    freeze,
     heads,
     verify,
 )
@@ -213,3 +214,53 @@ def test_a_loss_moves_the_head_in_vault_and_stays_to_be_seen(server: Server, led
     assert answer["report"]["state"] == "intact" and answer["report"]["unanchored"] == 0, answer
     fill(Ledger.open(ledger.path), 1)
     assert run(ledger, **options)["size"] == 7
+
+
+def test_a_frozen_ledger_goes_on_in_a_new_segment(server: Server, ledger: Ledger, tmp_path: Path) -> None:
+    options = {"vault_approle": str(server.approle_file), "copy": str(tmp_path / "copy"), "segment": 2}
+    first = run(ledger, "evidence_freeze", **options)
+    assert (first["changed"], first["segment"], first["origin"]) == (True, 2, f"{ledger.origin}/segment/2"), first
+    assert (first["frozen"]["size"], first["checkpoint"]["size"]) == (5, 2)
+    assert run(ledger, "evidence_freeze", **options)["changed"] is False
+    second = VaultHeads(server.promoter())
+    _version, document = second.read(ledger.origin)
+    assert document is not None and (document["size"], document["successor"]) == (5, f"{ledger.origin}/segment/2")
+    assert "cannot be in segment 4" in run(ledger, "evidence_freeze", **{**options, "segment": 4})["msg"]
+    fill(ledger, 2)
+    assert ledger.number == 2
+    assert run(ledger, vault_approle=str(server.approle_file), copy=str(tmp_path / "copy"))["size"] == 4
+    answer = run(ledger, "evidence_verify", vault_approle=str(server.approle_file), copy=str(tmp_path / "copy"))
+    assert (answer["report"]["state"], answer["report"]["segments"], answer["report"]["size"]) == ("intact", 2, 9)
+    assert verify(tmp_path / "copy").state == "intact"
+
+
+def test_segments_that_were_cut_or_exchanged_are_refused_by_name(
+    server: Server, ledger: Ledger, tmp_path: Path
+) -> None:
+    second, root = VaultHeads(server.promoter()), ledger.path
+    shutil.copytree(root, tmp_path / "other")
+    freeze(ledger, second, METADATA, 2)
+    other = Ledger.open(tmp_path / "other")
+    fill(other, 1)
+    with pytest.raises(AnchorBroken, match="the one whose head"):
+        freeze(other, second, METADATA, 2)
+    (root / "segments").rename(tmp_path / "segments")
+    cut = Ledger.open(root)
+    answer = run(cut, vault_approle=str(server.approle_file))
+    assert answer["kind"] == "segment_missing" and "segment 2 was cut off" in answer["msg"]
+    answer = run(cut, "evidence_verify", vault_approle=str(server.approle_file))
+    assert [p["kind"] for p in answer["report"]["problems"]] == ["not_continued", "segment_missing"]
+    (tmp_path / "segments").rename(root / "segments")
+    old = root / "entries.jsonl"
+    old.write_bytes((tmp_path / "other/entries.jsonl").read_bytes())
+    answer = run(Ledger.open(root, edge=False), vault_approle=str(server.approle_file))
+    assert answer["kind"] == "predecessor", answer
+
+
+def test_without_vault_nothing_is_frozen(server: Server, ledger: Ledger, tmp_path: Path) -> None:
+    document = json.loads(server.approle_file.read_text())
+    away = tmp_path / "approle.json"
+    away.write_text(json.dumps({**document, "address": "http://127.0.0.1:9"}))
+    before = ledger.entries_path.read_bytes()
+    assert "does not answer" in run(ledger, "evidence_freeze", vault_approle=str(away), segment=2)["msg"]
+    assert ledger.entries_path.read_bytes() == before and not (ledger.path / "segments").exists()

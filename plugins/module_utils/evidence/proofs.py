@@ -110,7 +110,7 @@ def prove(
         known = ledger.find(id)
         if known is None:
             raise LedgerError(f"The ledger at {ledger.path} has no entry with the id {id}.")
-        sequence, segment = known.place
+        segment, sequence = known.place
     ledger = segment_of(ledger, segment)
     number = sequence or 0
     exported = inclusion_proof(ledger, number)

@@ -108,6 +108,10 @@ def anchor(
                 # Somebody with another copy of the ledger was quicker: look again at what is kept now.
                 if attempt + 1 == _ATTEMPTS:
                     raise
+            except OSError as error:
+                raise LedgerError(
+                    f"Cannot sign the head of {ledger.path}: {error.strerror or error}; the entries are as they were."
+                ) from error
     raise AssertionError("unreachable")
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..files import write_atomic
-from . import canonical, checkpoint, entry, heads, store, tiles, tree
+from . import canonical, checkpoint, entry, heads, segments, store, tiles, tree
 from .checkpoint import BadCheckpoint, Checkpoint, Key
 from .description import checked_origin, read_origin
 from .errors import LedgerBroken, LedgerError, LedgerMissing
@@ -144,3 +144,16 @@ def publish(folder: Path, origin: str, good: Sequence[Checkpoint]) -> None:
         grown = tree.edge(folder, origin, None)
         tree.grow(folder, grown, good[-1].size)
         tree.apply(folder, grown, good[-1])
+
+
+def require_one_segment(folder: Path, copy: Path | None) -> None:
+    """Check that nothing was frozen: segments name each other's heads, so none may give anything up.
+
+    :raises LedgerError: the ledger or its copy has segments.
+    """
+    for place in (folder, copy):
+        if place is not None and segments.numbers(place) != [1]:
+            raise LedgerError(
+                f"{place} has segments, which are not repaired one by one; put the damaged segment's folder aside, "
+                "copy the one of the copy in its place, and run the playbook verify."
+            )

@@ -23,7 +23,7 @@ from typing import Any
 
 from .. import files
 from ..locks import hold
-from . import attributes, clock, entry, heads, rederive, segments
+from . import attributes, clock, entry, heads, rederive
 from .anchor import BEYOND
 from .backup import compare
 from .checkpoint import Key
@@ -119,7 +119,7 @@ def repair(
     folder = Path(path)
     second = None if copy is None else Path(copy)
     try:
-        _require_one_segment(folder, second)
+        rederive.require_one_segment(folder, second)
         found = origin_of(folder, second, origin)
         with _only_one(folder, dry_run):
             return _Repair(folder, second, found, metadata, keys, head, accept_loss).run(dry_run)
@@ -127,16 +127,6 @@ def repair(
         raise LedgerError(
             f"Cannot repair {folder}: {error.filename or ''} {error.strerror or error}; what was there is still there."
         ) from error
-
-
-def _require_one_segment(folder: Path, copy: Path | None) -> None:
-    """A ledger that was frozen is not repaired: its segments name each other's heads, and nothing may be left out."""
-    for place in (folder, copy):
-        if place is not None and segments.numbers(place) != [1]:
-            raise LedgerError(
-                f"{place} has segments, which are not repaired one by one; put the damaged segment's folder aside, "
-                "copy the one of the copy in its place, and run the playbook verify."
-            )
 
 
 @contextmanager

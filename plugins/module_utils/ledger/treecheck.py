@@ -79,7 +79,9 @@ class TreeCheck:
             if path.name == heads.LATEST:
                 self.latest = found
         if self._signed and self.latest is None and not (folder / heads.LATEST).exists():
-            self._add(None, "checkpoint", f"{folder / heads.LATEST} is missing; evidence_checkpoint makes it again")
+            # A kill during the very first publication leaves what was staged.
+            kind = "unsigned" if (folder / heads.STAGED).exists() else "checkpoint"
+            self._add(None, kind, f"{folder / heads.LATEST} is missing; evidence_checkpoint makes it again")
 
     def leaf(self, leaf: bytes) -> None:
         """Take the leaf hash of the next line, in the order of the file."""

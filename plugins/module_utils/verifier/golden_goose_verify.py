@@ -653,7 +653,7 @@ def verify_package(arguments: argparse.Namespace, folder: Path, finding: Finding
     chain: Chain | None = None
     last, total = b"", 0
     for part in (*document.get("before", ()), document):
-        before, chain = chain, Chain(part["origin"]) if chain is None else chain.following()
+        before, chain = chain, Chain(segment_of(part["origin"])[0]) if chain is None else chain.following()
         if chain.origin != part["origin"]:
             raise Broken(f"the lines of '{part['origin']}' do not follow those before them")
         for text in part["lines"]:
