@@ -18,17 +18,15 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from ansible_collections.golden_goose.compliance.plugins.module_utils.ledger import (
     Ledger,
-    LedgerFrozen,
     anchor,
     backup,
-    freeze,
     repair,
-    segments,
     verify,
 )
 
@@ -42,6 +40,7 @@ CALLS = (
 )
 # Of a checkpoint, which reads a lot: what opens, changes and makes durable.
 CHANGING = {"openat", "flock", "pwrite64", "write", "fsync", "ftruncate", "mkdir", "rename", "unlink", "fchmod"}
+WRITING = "O_WRONLY|O_RDWR|O_CREAT"
 _LINE = re.compile(r"^(?:\d+ +)?(\w+)\((.*)$")
 PROCESSES = 16
 
@@ -242,9 +241,7 @@ def test_a_fault_at_every_system_call_of_a_repair(damaged: Path, place: Path, fa
 
     _done, calls = _run(fresh(), "repair")
     # What only reads cannot leave anything half-done.
-    calls = [
-        c for c in calls if c.name in CHANGING and (c.name != "openat" or re.search("O_WRONLY|O_RDWR|O_CREAT", c.text))
-    ]
+    calls = [c for c in calls if c.name in CHANGING and (c.name != "openat" or re.search(WRITING, c.text))]
     assert {"rename", "fsync", "unlink", "fchmod", "write"} <= {call.name for call in calls}
     tried = 0
     for call in calls:
@@ -272,60 +269,63 @@ def test_a_fault_at_every_system_call_of_a_repair(damaged: Path, place: Path, fa
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A signed ledger with one entry more."""
-    folder = tmp_path_factory.mktemp("small") / "ledger"
-    ledger = Ledger.create(folder, writer.ORIGIN)
-    ledger.append(**writer.item(0))
-    anchor(ledger, writer.FolderPlace(folder), writer.METADATA)
-    ledger.append(**writer.item(1))
-    shutil.copytree(folder, folder.parent / "warm")
-    _run(folder.parent / "warm", "nothing")  # Byte code is compiled, caches are warm.
+def aged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ledger from last year with three objects and a copy beside it, and an entry of today with another object."""
+    folder = tmp_path_factory.mktemp("aged") / "ledger"
+    Ledger.create(folder, writer.ORIGIN)
+    old = Ledger(folder, writer.ORIGIN, now=lambda: datetime.now(UTC) - timedelta(days=365))
+    for number in range(3):
+        report = dict(old.objects.put_bytes(bytes([number])))
+        old.append(**writer.item(number) | {"data": {"number": number, "object": report}})
+    ledger = Ledger.open(folder)
+    report = dict(ledger.objects.put_bytes(b"new"))
+    ledger.append(**writer.item(3) | {"data": {"number": 3, "object": report}})
+    backup(ledger, folder.parent / "copy")
+    for path in folder.parent.rglob("objects/*/*/*"):
+        os.utime(path, (0, 0))
     return folder
 
 
-# What leaves something behind: other calls of a freeze are those of an append and of a checkpoint, which are above.
-LASTING = {"pwrite64", "fsync", "mkdir", "rename"}
-
-
-@pytest.mark.parametrize("fault", ["error=EIO", "signal=KILL"])
-def test_a_fault_at_every_lasting_system_call_of_a_freeze(small: Path, place: Path, fault: str) -> None:
-    def copy() -> Path:
+@pytest.mark.parametrize("fault", ["error=EIO", "error=ENOSPC", "signal=KILL"])
+def test_a_fault_at_every_system_call_of_a_retention(aged: Path, place: Path, fault: str) -> None:
+    def fresh() -> Path:
         for path in place.iterdir():
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-        shutil.copy(small.parent / "kept", place / "kept")
-        shutil.copytree(small, place / "ledger")
+        for name in ("ledger", "copy"):
+            shutil.copytree(aged.parent / name, place / name)
         return place / "ledger"
 
-    _done, calls = _run(copy(), "freeze")
-    calls = [call for call in calls if call.name in LASTING]
-    tried = refused = 0
+    def there(folder: Path) -> int:
+        return sum(path.is_file() for path in (folder / "objects").rglob("*"))
+
+    _done, calls = _run(fresh(), "retention")
+    calls = [c for c in calls if c.name in CHANGING and (c.name != "openat" or re.search(WRITING, c.text))]
+    assert {"fsync", "unlink", "pwrite64"} <= {call.name for call in calls}
+    tried = 0
     for call in calls:
-        folder = copy()
-        done, seen = _run(folder, "freeze", "-e", f"inject={call.name}:{fault}:when={call.number}")
+        if call.name == "write" and call.text.partition("(")[2].startswith("1,"):
+            continue
+        folder = fresh()
+        done, seen = _run(folder, "retention", "-e", f"inject={call.name}:{fault}:when={call.number}")
         if done.returncode not in (-9, 137) and not any("INJECTED" in one.text for one in seen):
             continue  # The number of a call varies a little from run to run.
         tried += 1
         where = f"{fault} at {call.text}\n{done.stdout}{done.stderr}"
         assert "Traceback" not in done.stderr, where
-        assert verify(folder).state in ("intact", "incomplete"), where
-        ledger = Ledger.open(folder)
-        try:
-            ledger.append(**writer.item(2))
-        except LedgerFrozen:
-            refused += 1
-        freeze(ledger, writer.FolderPlace(folder), writer.METADATA, 2)
-        ledger.append(**writer.item(2))
-        anchor(ledger, writer.FolderPlace(folder), writer.METADATA)
-        report = verify(folder)
-        assert (report.state, report.segments, report.unanchored) == ("intact", 2, 0), where
-        numbers = [entry.data["number"] for entry in ledger.entries() if entry.event == "sast"]
-        assert numbers == [0, 1, 2], where
-        events = [entry.event for entry in ledger.entries() if entry.event in segments.RESERVED]
-        assert events == [segments.FROZEN, segments.CONTINUED], where
-        assert [path.name for path in (folder / segments.FOLDER).iterdir()] == ["2"], where
-    print(f"{fault}: {tried} of {len(calls)} calls, {refused} of them left it frozen and not continued")
-    assert tried > len(calls) // 2 and 0 < refused < tried
+        # Nothing is gone that neither ledger nor copy says was dropped.
+        for name in ("ledger", "copy"):
+            report = verify(place / name)
+            assert all(problem.kind == "torn_tail" for problem in report.problems), (
+                f"{name}: {report.sentence()} {where}"
+            )
+        writer.drop(folder)
+        for name in ("ledger", "copy"):
+            report = verify(place / name)
+            assert (report.state, report.objects, report.dropped) == ("intact", 1, 3), f"{report.sentence()} {where}"
+            assert there(place / name) == 1, where
+        assert not writer.drop(folder), where
+    print(f"{fault}: {tried} of {len(calls)} calls")
+    assert tried > len(calls) // 2
 
 
 def test_nothing_is_acknowledged_before_it_is_on_disk(prepared: Path, tmp_path: Path) -> None:

@@ -8,11 +8,12 @@ The format is described in docs/ledger-format.md, precisely enough to check a le
 
 from __future__ import annotations
 
-from . import attributes, heads, segments, succession
+from . import attributes, dropping, heads, segments, succession
 from .anchor import Anchored, HeadMoved, Heads, anchor
 from .backup import BackupReport, backup, compare
 from .checkpoint import BadCheckpoint, Checkpoint, Key
 from .diagnosis import AnchorBroken
+from .dropping import ObjectDropped
 from .entry import Entry, genesis_hash
 from .errors import EntryConflict, EntryRefused, LedgerBroken, LedgerError, LedgerFrozen, LedgerMissing
 from .freezing import Frozen, freeze
@@ -43,6 +44,7 @@ __all__ = [
     "LedgerFrozen",
     "LedgerMissing",
     "LossNotAccepted",
+    "ObjectDropped",
     "ObjectRef",
     "Objects",
     "Problem",
@@ -52,6 +54,7 @@ __all__ = [
     "attributes",
     "backup",
     "compare",
+    "dropping",
     "freeze",
     "genesis_hash",
     "heads",

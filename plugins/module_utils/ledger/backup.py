@@ -26,7 +26,8 @@ from .freezing import place_segment
 from .ledger import LOCK_WAIT_SECONDS, Head, Ledger
 from .objects import MARK as OBJECT_MARK
 from .objects import Objects, references
-from .verify import Problem, Report, Shared, verify_segment
+from .segments import Shared
+from .verify import Problem, Report, verify_segment
 
 _BLOCK = 1 << 20
 # Entries: so few are verified before anybody notices.
@@ -76,8 +77,8 @@ def backup(ledger: Ledger, target: Path | str, full: bool | None = None) -> Back
     if folder.resolve() == ledger.path.resolve():
         raise LedgerError(f"The backup of {ledger.path} cannot be the ledger itself; give another folder.")
     link.require(ledger.root, [one.number for one in (*ledger.earlier, ledger)])
-    done = [_backup(segment, folder, full, frozen=True) for segment in ledger.earlier]
-    done.append(_backup(ledger, folder, full))
+    chain = [*ledger.earlier, ledger]
+    done = [_backup(segment, folder, full, chain[number:]) for number, segment in enumerate(chain, start=1)]
     return BackupReport(
         size=sum(one.size for one in done),
         head=done[-1].head,
@@ -88,14 +89,14 @@ def backup(ledger: Ledger, target: Path | str, full: bool | None = None) -> Back
     )
 
 
-def _backup(ledger: Ledger, root: Path, full: bool | None, frozen: bool = False) -> BackupReport:
-    """Bring the copy of one segment up to date; ``root`` is the folder of the whole copy."""
+def _backup(ledger: Ledger, root: Path, full: bool | None, later: Sequence[Ledger]) -> BackupReport:
+    """Bring the copy of one segment up to date; ``root`` is the folder of the whole copy, ``later`` come after it."""
     folder = segments.place(root, ledger.number)
     # Taken before the entries are looked at: all of these are of entries that are there.
     signed, keys = heads.notes(ledger.path), heads.keys(ledger.path)
-    since = _verified_before(folder, full, frozen)
+    since = _verified_before(folder, full, frozen=bool(later))
     trusted = since.head if since else None
-    found = verify_segment(ledger.path, ledger.origin, trusted, shared=_shared(ledger.objects))
+    found = verify_segment(ledger.path, ledger.origin, trusted, shared=_shared(ledger.objects, later))
     _refuse_unsound(ledger, found, folder)
     copy = _copy_of(ledger, root)
     with hold(copy.lock_path, f"copying {ledger.path} to {folder}", LOCK_WAIT_SECONDS):
@@ -105,7 +106,7 @@ def _backup(ledger: Ledger, root: Path, full: bool | None, frozen: bool = False)
         copied_objects = _copy_objects(ledger, copy, start, found.bytes)
         copied_bytes = _copy_entries(ledger, copy, start, found.bytes)
     copied_heads = _copy_heads(copy, [note for _path, note in signed], keys)
-    checked = verify_segment(folder, ledger.origin, trusted, shared=_shared(copy.objects))
+    checked = verify_segment(folder, ledger.origin, trusted, shared=_shared(copy.objects, later))
     if checked.head != found.head or (found.size and not checked.intact):
         raise LedgerError(f"The copy in {folder} does not verify: {checked.sentence()}", report=checked.as_dict())
     _remember(folder, checked, since)
@@ -183,8 +184,8 @@ def _verified_before(folder: Path, full: bool | None, frozen: bool) -> _Before |
     return before if before.head.size and enough else None
 
 
-def _shared(objects: Objects) -> Shared:
-    return Shared(objects, set(), array("q"))
+def _shared(objects: Objects, later: Sequence[Ledger]) -> Shared:
+    return Shared(objects, set(), array("q"), tuple(segment.entries_path for segment in later))
 
 
 def _copy_of(segment: Ledger, root: Path) -> Ledger:
@@ -240,6 +241,8 @@ def _copy_objects(source: Ledger, copy: Ledger, start: int, size: int) -> int:
                 if sha256 in seen:
                     continue
                 seen.add(sha256)
+                if not source.objects.path(sha256).exists():
+                    continue  # Retention dropped it: the ledger was verified.
                 if copy.objects.problem(reference):
                     copy.objects.put_file(source.objects.path(sha256))
                     copied += 1

@@ -11,9 +11,12 @@ be appended to could not be moved anyway. Objects are shared; they are in the le
 from __future__ import annotations
 
 import re
+from array import array
+from dataclasses import dataclass
 from pathlib import Path
 
 from .entry import Entry
+from .objects import Objects
 
 FOLDER = "segments"
 # The last entry of a segment, and the first of the next one. Only a freeze writes them.
@@ -22,6 +25,20 @@ CONTINUED = "continued"
 RESERVED = frozenset({FROZEN, CONTINUED})
 _NUMBER = re.compile(r"[2-9]|[1-9][0-9]{1,5}")
 _ORIGIN = re.compile(rf"(.+)/segment/({_NUMBER.pattern})")
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What the segments of one ledger have in common, for a verification.
+
+    ``objects`` is where all refer to, ``objects_seen`` what was looked at already, ``ids`` gets the hashes of one
+    segment's ids; ``later`` are the ``entries.jsonl`` of those after it, which may say that objects were dropped.
+    """
+
+    objects: Objects
+    objects_seen: set[str]
+    ids: array[int]
+    later: tuple[Path, ...] = ()
 
 
 def number(origin: str) -> int:

@@ -171,6 +171,16 @@ def lines(path: Path, size: int) -> Iterator[bytes]:
             yield line
 
 
+def lines_of(path: Path) -> Iterator[bytes]:
+    """Yield the whole lines of a file that may not be there, each with its feed.
+
+    :raises OSError: the file cannot be read.
+    """
+    if path.is_file():
+        with opened(path, write=False) as descriptor:
+            yield from (line for _offset, line in lines_from(descriptor, 0, whole_size(descriptor)))
+
+
 def lines_from(descriptor: int, offset: int, size: int) -> Iterator[tuple[int, bytes]]:
     """Yield (offset, line with its feed) of the whole lines between ``offset``, where one begins, and ``size``.
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from . import entry, segments, store, sweep, tree
+from . import dropping, entry, segments, store, sweep, tree
 from .checkpoint import Key
 from .description import read_origin
 from .entry import BadLine, Entry
@@ -56,8 +57,9 @@ class Report:
     ``state`` is ``intact``, ``broken`` (an entry cannot be believed), ``incomplete`` (entries hold, but an
     object is missing or altered, or the last line is unfinished) or ``nothing_to_verify`` (no entry at all,
     which proves nothing). ``size`` is the number of entries, ``head`` the last hash, ``bytes`` the length of
-    the whole lines, ``signed`` how many entries the latest checkpoint has (0 without one); of a ledger of several
-    ``segments`` these are of all of them, ``origin`` of the first and ``head`` of the last. At most
+    the whole lines, ``signed`` how many entries the latest checkpoint has (0 without one), ``dropped`` how many
+    objects retention dropped, as an entry says (they are not among ``objects``); of a ledger of several ``segments``
+    these are of all of them, ``origin`` of the first and ``head`` of the last. At most
     ``MAX_PROBLEMS`` problems are kept; ``problem_count`` counts them all.
     """
 
@@ -67,6 +69,7 @@ class Report:
     head: str | None = None
     bytes: int = 0
     objects: int = 0
+    dropped: int = 0
     signed: int = 0
     trusted: int = 0
     segments: int = 1
@@ -96,7 +99,8 @@ class Report:
         if self.state == "intact":
             which = f"All {self.size} entries" if not self.trusted else f"The {self.size - self.trusted} new entries"
             where = f" in {self.segments} segments" if self.segments > 1 else ""
-            return f"{which} of '{self.origin}'{where} hold, and so do {self.objects} objects."
+            dropped = f"; {self.dropped} were dropped by retention" if self.dropped else ""
+            return f"{which} of '{self.origin}'{where} hold, and so do {self.objects} objects{dropped}."
         if not self.problems:
             return "There is nothing to verify: the ledger has no entries."
         first = self.problems[0]
@@ -112,6 +116,7 @@ class Report:
             "size": self.size,
             "head": self.head,
             "objects": self.objects,
+            "dropped": self.dropped,
             "signed": self.signed,
             "unanchored": self.unanchored,
             "trusted": self.trusted,
@@ -121,19 +126,6 @@ class Report:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Shared:
-    """What the segments of one ledger have in common.
-
-    ``objects`` is where all refer to, ``objects_seen`` what was looked at already, ``ids`` gets the hashes of this
-    segment's ids.
-    """
-
-    objects: Objects
-    objects_seen: set[str]
-    ids: array[int]
-
-
 def verify_segment(
     path: Path | str,
     origin: str | None = None,
@@ -141,7 +133,7 @@ def verify_segment(
     *,
     keys: Sequence[Key] | None = None,
     signatures: bool = True,
-    shared: Shared | None = None,
+    shared: segments.Shared | None = None,
 ) -> Report:
     """Check every line, link, object, tile and checkpoint of the segment in the folder ``path``; nothing is written.
 
@@ -174,7 +166,7 @@ def verify_segment(
     if origin is not None and origin != report.origin:
         report.add(None, "origin", f"it is of the origin '{report.origin}', not '{origin}'")
     tree_check = TreeCheck(folder, report.origin, keys, signatures, report.add)
-    shared = shared or Shared(Objects(folder / "objects" / "sha256"), set(), array("q"))
+    shared = shared or segments.Shared(Objects(folder / "objects" / "sha256"), set(), array("q"))
     check = _Check(folder, report, tree_check, shared)
     check.run(trusted if trusted is not None and trusted.size else None)
     return report
@@ -183,12 +175,14 @@ def verify_segment(
 class _Check:
     """One pass over the lines."""
 
-    def __init__(self, folder: Path, report: Report, tree: TreeCheck, shared: Shared) -> None:
+    def __init__(self, folder: Path, report: Report, tree: TreeCheck, shared: segments.Shared) -> None:
         self.tree = tree
         self.entries_path = folder / "entries.jsonl"
         self.lock_path = folder / "lock"
         self.report = report
+        self.shared = shared
         self.objects, self.objects_seen = shared.objects, shared.objects_seen
+        self.objects_missing: dict[str, tuple[int, str]] = {}
         # Hashes of all ids, 8 bytes an entry: the only thing that grows with the ledger.
         self.ids = shared.ids
         self.head = Head(0, entry.genesis_hash(report.origin or ""))
@@ -204,6 +198,7 @@ class _Check:
                 start = self._begin(descriptor, whole, trusted)
                 if start is not None:
                     self._read(descriptor, start, whole)
+                    self._missing(descriptor, start, whole)
                     self.report.bytes = whole
                     self._tree(descriptor, start, whole)
                     self._frozen(descriptor, whole)
@@ -371,7 +366,23 @@ class _Check:
         self.objects_seen.add(reference["sha256"])
         self.report.objects += 1
         if problem := self.objects.problem(reference):
-            self.report.add(sequence, *problem)
+            if problem[0] == "object_missing":
+                self.objects_missing[reference["sha256"]] = (sequence, problem[1])
+            else:
+                self.report.add(sequence, *problem)
+
+    def _missing(self, descriptor: int, start: int, whole: int) -> None:
+        """Report the objects that are missing, but for those that an entry says retention dropped."""
+        if not self.objects_missing:
+            return
+        lines = (line.removesuffix(b"\n") for _offset, line in store.lines_from(descriptor, start, whole))
+        after = (line.removesuffix(b"\n") for path in self.shared.later for line in store.lines_of(path))
+        dropped = dropping.excused(chain(lines, after), self.objects_missing)
+        self.report.dropped = len(dropped)
+        self.report.objects -= len(dropped)
+        for sha256, (sequence, message) in self.objects_missing.items():
+            if sha256 not in dropped:
+                self.report.add(sequence, "object_missing", message)
 
 
 def _repeated(ids: Iterable[int], unique: set[int]) -> set[int]:

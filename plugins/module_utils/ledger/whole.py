@@ -16,7 +16,8 @@ from .entry import BadLine, Entry
 from .errors import LedgerBroken, LedgerError
 from .ledger import Head
 from .objects import Objects
-from .verify import Report, Shared, verify_segment
+from .segments import Shared
+from .verify import Report, verify_segment
 
 # Ids are compared in shares of about this many.
 _SHARE = 1 << 18
@@ -97,7 +98,8 @@ class _Whole:
     def _one(self, number: int, origin: str | None, trusted: Head | None) -> None:
         report = self.verified.get(number)
         if report is None:
-            shared = Shared(self.objects, self.seen, self.ids.setdefault(number, array("q")))
+            later = tuple(segments.place(self.root, one) / "entries.jsonl" for one in self.numbers if one > number)
+            shared = Shared(self.objects, self.seen, self.ids.setdefault(number, array("q")), later)
             place, keys = segments.place(self.root, number), self._keys(number)
             report = verify_segment(place, origin, trusted, keys=keys, signatures=self.signatures, shared=shared)
             if report.intact and trusted is None and number != self.numbers[-1]:
@@ -107,7 +109,7 @@ class _Whole:
     def _sum(self, number: int, report: Report) -> None:
         total = self.total
         total.origin, total.head = total.origin or report.origin, report.head
-        for name in ("size", "bytes", "objects", "signed", "trusted"):
+        for name in ("size", "bytes", "objects", "dropped", "signed", "trusted"):
             setattr(total, name, getattr(total, name) + getattr(report, name))
         total.problem_count += report.problem_count - len(report.problems)
         for problem in report.problems:
@@ -194,15 +196,10 @@ def _frozen(folder: Path) -> Iterator[Entry]:
 
 def _entries(folder: Path, number: int, mark: bytes = b"") -> Iterator[Entry]:
     """Yield the sound entries whose line has ``mark``."""
-    path = folder / "entries.jsonl"
-    if not path.is_file():
-        return
-    with store.opened(path, write=False) as descriptor:
-        for _offset, line in store.lines_from(descriptor, 0, store.whole_size(descriptor)):
-            if mark not in line:
-                continue
-            try:
-                found = entry.parse(line.removesuffix(b"\n"))
-            except BadLine:
-                continue
-            yield replace(found, segment=number)
+    for line in store.lines_of(folder / "entries.jsonl"):
+        if mark not in line:
+            continue
+        try:
+            yield replace(entry.parse(line.removesuffix(b"\n")), segment=number)
+        except BadLine:
+            continue

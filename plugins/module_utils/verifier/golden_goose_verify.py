@@ -416,6 +416,10 @@ class Finding:
         self.wrong: list[str] = []
         self.gaps: list[str] = []
         self.facts: list[str] = []
+        # Objects that are missing, each with the last entry that refers to it; those that an entry says were dropped.
+        # By segment and sequence.
+        self.missing: dict[str, tuple[int, int]] = {}
+        self.dropped: dict[str, tuple[int, int]] = {}
 
     def status(self) -> int:
         return BROKEN if self.wrong else INCOMPLETE if self.gaps else INTACT
@@ -472,6 +476,7 @@ def verify_ledger(arguments: argparse.Namespace, folder: Path, finding: Finding)
             where = "" if error.sequence is None or number == 1 else f"segment {number}: "
             raise Broken(where + str(error), error.sequence) from None
         before, total = chain, total + chain.size
+    judge_missing(finding)
     if before is None or not total:
         return NOTHING
     if before.successor:
@@ -512,7 +517,7 @@ def verify_segment(
             if entry["data"]["event"] == "repaired" and isinstance(entry["data"].get("lost"), dict):
                 finding.facts.append(lost_of(entry))
             if arguments.objects:
-                check_objects(root, entry, finding)
+                check_objects(root, number, entry, finding)
             if chain.size in signed and chain.root() != signed.pop(chain.size):
                 raise Broken(f"the first {chain.size} entries are not those that were signed", chain.size - 1)
     for size in sorted(signed):
@@ -592,11 +597,25 @@ def start_of_line(stream: BinaryIO, position: int) -> int:
     return 0
 
 
-def check_objects(folder: Path, entry: dict[str, Any], finding: Finding) -> None:
+def judge_missing(finding: Finding) -> None:
+    """What an entry after the last reference lists as dropped is not missing."""
+    dropped = [digest for digest, last in finding.missing.items() if finding.dropped.get(digest, (0, 0)) > last]
+    for digest in sorted(set(finding.missing) - set(dropped)):
+        segment, sequence = finding.missing[digest]
+        of = f" of segment {segment}" if segment > 1 else ""
+        finding.gaps.append(f"an object of entry {sequence}{of} is missing: {digest}")
+    if dropped:
+        finding.facts.append(f"{len(dropped)} objects were dropped by retention, as entries say")
+
+
+def check_objects(folder: Path, segment: int, entry: dict[str, Any], finding: Finding) -> None:
+    if entry["data"]["event"] == "objects_dropped":
+        for one in entry["data"].get("objects", ()):
+            finding.dropped[one["sha256"]] = segment, entry["sequence"]
     for digest, size in references(entry["data"]):
         path = folder / "objects" / "sha256" / digest[:2] / digest
         if not re.fullmatch(r"[0-9a-f]{64}", digest) or not path.is_file():
-            finding.gaps.append(f"an object of entry {entry['sequence']} is missing: {digest}")
+            finding.missing[digest] = segment, entry["sequence"]
         elif path.stat().st_size != size or sha256(path.read_bytes()).hex() != digest:
             finding.gaps.append(f"an object of entry {entry['sequence']} was altered: {digest}")
 
