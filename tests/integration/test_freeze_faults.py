@@ -52,7 +52,9 @@ def test_a_fault_at_every_lasting_system_call_of_a_freeze(small: Path, place: Pa
         return place / "ledger"
 
     _done, calls = faults._run(copy(), "freeze")
-    calls = [call for call in calls if call.name in LASTING]
+    calls = [call for call in calls if call.name in LASTING and '"holder' not in call.text.replace("\\", "")]
+    if "EIO" in fault:  # Errors of writes are those of an append, which is tested for itself.
+        calls = [call for call in calls if call.name != "pwrite64"]
     tried = refused = 0
     for call in calls:
         folder = copy()

@@ -140,7 +140,7 @@ def _begin(ledger: Ledger, second: Heads, metadata: Mapping[str, Any], last: Ent
     head = heads.latest(ledger.path, heads.keys(ledger.path))
     if head is None or head.size != last.sequence + 1:
         raise LedgerBroken(f"The checkpoint of the frozen {ledger.path} is not its last.", sequence=last.sequence)
-    first = first_entry(last, successor, head, metadata, ledger.now())
+    first = first_entry(last, successor, head, metadata, ledger._now())
     place_segment(ledger.root, ledger.number + 1, successor, first.line)
 
 

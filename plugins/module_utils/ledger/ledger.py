@@ -57,7 +57,7 @@ class Ledger:
     def __init__(
         self, path: Path, origin: str, now: Callable[[], datetime] = clock.now, earlier: Sequence[Ledger] = ()
     ) -> None:
-        self.now = now
+        self._now = now
         self._be(path, origin, tuple(earlier))
 
     def _be(self, path: Path, origin: str, earlier: tuple[Ledger, ...]) -> None:
@@ -129,11 +129,11 @@ class Ledger:
             tree.check_edge(segments.place(self.root, numbers[-1]), segments.name(self.origin, numbers[-1]))
         if numbers[-1] == self.number:
             return
-        first = self.earlier[0] if self.earlier else Ledger(self.path, self.origin, self.now)
+        first = self.earlier[0] if self.earlier else Ledger(self.path, self.origin, self._now)
         chain = [first]
         for number in numbers[1:]:
             place = segments.place(self.root, number)
-            chain.append(Ledger(place, segments.name(first.origin, number), self.now, chain))
+            chain.append(Ledger(place, segments.name(first.origin, number), self._now, chain))
         self._be(chain[-1].path, chain[-1].origin, tuple(chain[:-1]))
 
     def _make(self) -> None:
@@ -230,7 +230,7 @@ class Ledger:
         try:
             with hold(self.lock_path, what, LOCK_WAIT_SECONDS):
                 attributes.restore(self.path)
-                found = self._appender.append(said, self.now(), metadata)
+                found = self._appender.append(said, self._now(), metadata)
         except OSError as error:
             raise LedgerError(
                 f"Failed {what}: {error.strerror or error}. What was not acknowledged can be said again, with its id."
@@ -263,7 +263,7 @@ class Ledger:
         entry.seal_encoded(
             head.size,
             id or str(uuid.uuid4()),
-            clock.stamp(self.now()),
+            clock.stamp(self._now()),
             said.type,
             said.data,
             said.metadata,
