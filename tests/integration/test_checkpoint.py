@@ -56,7 +56,7 @@ def fill(ledger: Ledger, count: int) -> None:
 
 def run(ledger: Ledger, name: str = "evidence_checkpoint", **options: Any) -> dict[str, Any]:
     """Run the module as Ansible does, and return what it answers."""
-    arguments = {"ledger": str(ledger.path), "metadata": METADATA, **options}
+    arguments = {"ledger": str(ledger.root), "metadata": METADATA, **options}
     if name == "evidence_checkpoint":
         arguments.setdefault("vault_approle", "")
     done = subprocess.run(
@@ -242,7 +242,7 @@ def test_segments_that_were_cut_or_exchanged_are_refused_by_name(
     freeze(ledger, second, METADATA, 2)
     other = Ledger.open(tmp_path / "other")
     fill(other, 1)
-    with pytest.raises(AnchorBroken, match="the one whose head"):
+    with pytest.raises(AnchorBroken, match="but 5 were signed and kept"):
         freeze(other, second, METADATA, 2)
     (root / "segments").rename(tmp_path / "segments")
     cut = Ledger.open(root)

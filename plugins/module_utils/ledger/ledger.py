@@ -103,6 +103,8 @@ class Ledger:
                 f"The ledger at {folder} is of the origin '{found}', not '{origin}'; "
                 "use the ledger of this environment or correct golden_goose_ledger_origin."
             )
+        if (number := segments.number(found)) != 1:
+            raise LedgerError(f"{folder} is segment {number} of a ledger; give the folder of the whole ledger.")
         ledger = cls(folder, found)
         ledger._enter(edge)
         return ledger

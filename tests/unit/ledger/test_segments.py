@@ -148,6 +148,8 @@ def test_a_ledger_opens_as_its_last_segment(three: Ledger) -> None:
     assert (again.root, again.size, again.head().size) == (three.root, 13, 3)
     assert [one.number for one in again.earlier] == [1, 2]
     assert again.objects.root == three.root / "objects/sha256"
+    with pytest.raises(LedgerError, match="is segment 3 of a ledger; give the folder of the whole ledger"):
+        Ledger.open(again.path)
 
 
 def test_a_process_that_stays_goes_on_in_the_new_segment(ledger: Ledger, second: Memory) -> None:
