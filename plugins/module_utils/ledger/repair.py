@@ -58,9 +58,9 @@ class LossNotAccepted(LedgerBroken):
 class Repaired:
     """What was, or would be, done.
 
-    ``kept`` entries follow each other, the first ``proven`` of them to a root that was signed; ``from_copy`` were not in
-    the ledger any more. ``lost`` are gone; ``doubtful`` sound lines contradict what is kept. ``sequence`` is that of the
-    entry ``repaired``, when there is one.
+    ``kept`` entries follow each other, the first ``proven`` of them to a root that was signed; ``from_copy`` were not
+    in the ledger any more. ``lost`` are gone; ``doubtful`` sound lines contradict what is kept. ``sequence`` is that of
+    the entry ``repaired``, when there is one.
     ``behind`` says that the head in Vault is of entries whose loss is stated already.
     """
 
