@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from . import batch, canonical, clock, entry, store, torn
+from . import batch, canonical, clock, entry, fastjson, store, torn
 from .entry import BadLine, Entry
 from .errors import EntryConflict, EntryRefused, LedgerBroken
 from .guard import check_metadata, refuse_secrets, suspicious
@@ -293,9 +293,10 @@ class Appender:
             hashes.append(digest)
         # Reading back what is about to be written keeps writer and reader from ever disagreeing.
         try:
-            read = batch.check(lines, sequence, first_previous, self._memory)
+            batch.check(lines, sequence, first_previous, self._memory)
         except batch.Unsure:
             return [entry.accepted(line) for line in lines]
+        values = fastjson.read(b"[" + b",".join([said.data for _id, said in group]) + b"]")
         metadata = {one: canonical.decode_strict(one) for one in {said.metadata for _id, said in group}}
         return [
             Entry(
@@ -310,7 +311,7 @@ class Appender:
                 previous_hash=hashes[number - sequence],
                 line=lines[number - sequence],
             )
-            for number, (id, said), data in zip(range(sequence, sequence + len(lines)), group, read.data, strict=True)
+            for number, (id, said), data in zip(range(sequence, sequence + len(lines)), group, values, strict=True)
         ]
 
 
