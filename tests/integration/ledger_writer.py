@@ -18,7 +18,13 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "collections"))
 
 from ansible_collections.golden_goose.compliance.plugins.module_utils.errors import GoldenGooseError
-from ansible_collections.golden_goose.compliance.plugins.module_utils.ledger import HeadMoved, Ledger, anchor
+from ansible_collections.golden_goose.compliance.plugins.module_utils.ledger import (
+    HeadMoved,
+    Ledger,
+    anchor,
+    repair,
+    verify,
+)
 
 METADATA: dict[str, Any] = {"sprint": "1", "provisional": True}
 ORIGIN = "example.test/faults"
@@ -82,12 +88,19 @@ def main() -> None:
         try_to(lambda: Ledger.create(folder, ORIGIN))
         os.getppid()
         return
-    ledger = Ledger.open(folder)
-    if what == "checkpoint":
+    if what in ("checkpoint", "repair"):
         # Without site there is no path to the library that signs.
         sys.path += [str(path) for path in Path(sys.executable).parents[1].glob("lib/python3*/site-packages")]
         place = FolderPlace(folder)
         place.sign(b"warm", 1)
+    if what == "repair":
+        verify(folder.parent / "copy")
+        os.getppid()
+        try_to(lambda: repair(folder, folder.parent / "copy", METADATA), 2)
+        os.getppid()
+        return
+    ledger = Ledger.open(folder)
+    if what == "checkpoint":
         os.getppid()
         try_to(lambda: anchor(ledger, place, METADATA), 2)
         os.getppid()

@@ -8,7 +8,7 @@ The format is described in docs/ledger-format.md, precisely enough to check a le
 
 from __future__ import annotations
 
-from . import heads
+from . import attributes, heads
 from .anchor import Anchored, HeadMoved, Heads, anchor
 from .backup import BackupReport, backup, compare
 from .checkpoint import BadCheckpoint, Checkpoint, Key
@@ -17,6 +17,7 @@ from .entry import Entry, genesis_hash
 from .errors import EntryConflict, EntryRefused, LedgerBroken, LedgerError, LedgerMissing
 from .ledger import Appended, Head, Ledger
 from .objects import ObjectRef, Objects
+from .repair import LossNotAccepted, Repaired, repair
 from .verify import Problem, Report, verify
 
 __all__ = [
@@ -37,14 +38,18 @@ __all__ = [
     "LedgerBroken",
     "LedgerError",
     "LedgerMissing",
+    "LossNotAccepted",
     "ObjectRef",
     "Objects",
     "Problem",
+    "Repaired",
     "Report",
     "anchor",
+    "attributes",
     "backup",
     "compare",
     "genesis_hash",
     "heads",
+    "repair",
     "verify",
 ]

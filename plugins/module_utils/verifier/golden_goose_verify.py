@@ -429,6 +429,8 @@ def verify_ledger(arguments: argparse.Namespace, folder: Path, finding: Finding)
                 finding.gaps.append("the last line is unfinished; the next append sets it aside")
                 break
             entry = chain.add(line[:-1])
+            if entry["data"]["event"] == "repaired" and isinstance(entry["data"].get("lost"), dict):
+                finding.facts.append(lost_of(entry))
             if arguments.objects:
                 check_objects(folder, entry, finding)
             if chain.size in signed and chain.root() != signed.pop(chain.size):
@@ -441,6 +443,11 @@ def verify_ledger(arguments: argparse.Namespace, folder: Path, finding: Finding)
         return NOTHING
     finding.facts.append(f"{chain.size - begin} entries verified, head {chain.size} {chain.previous}")
     return finding.status()
+
+
+def lost_of(entry: dict[str, Any]) -> str:
+    lost = entry["data"]["lost"]
+    return f"entry {entry['sequence']} says that {lost.get('count')} entries after it were lost: a repair gave them up"
 
 
 def signed_roots(folder: Path, keys: Sequence[Key], origin: str, finding: Finding) -> dict[int, bytes]:
