@@ -110,7 +110,8 @@ def check(lines: Sequence[bytes], sequence: int, previous_hash: str, memory: Mem
 
 def _alike(halves: _Halves, place: int, sequence: int, memory: Memory) -> int:
     """Return how many from ``place`` on have the metadata of before, and sequences with the same number of digits."""
-    middle, end = memory.middle, min(len(halves), place + 10 ** len(str(sequence)) - sequence)
+    more_digits: int = 10 ** len(str(sequence))
+    middle, end = memory.middle, min(len(halves), place + more_digits - sequence)
     for number in range(place, end):
         if not halves[number][2].startswith(middle, _MIDDLE):
             return number - place

@@ -10,7 +10,7 @@ the kind for which they do. Everything else is left to ``canonical``, which is e
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from typing import Any
 
@@ -87,18 +87,21 @@ def all_plain(values: Sequence[Any], depth: int, keys: bool = True) -> bool:
         objects = [value for value in level if type(value) is dict]
         if keys and not _plain_keys(list(chain.from_iterable(objects))):
             return False
-        inner = [chain.from_iterable(map(dict.values, objects))]
+        inner: list[Iterable[Any]] = [chain.from_iterable(map(dict.values, objects))]
         if not {list, tuple}.isdisjoint(kinds):
             inner += [value for value in level if type(value) is list or type(value) is tuple]
         level = list(chain.from_iterable(inner))
 
 
 def _plain_doubles(doubles: Sequence[float]) -> bool:
-    return all([_SMALLEST <= abs(one) < _LARGEST for one in doubles]) and not any(map(float.is_integer, doubles))
+    return all(_SMALLEST <= abs(one) < _LARGEST for one in doubles) and not any(map(float.is_integer, doubles))
 
 
 def _plain_keys(keys: Sequence[Any]) -> bool:
-    return _TEXT.issuperset(map(type, keys)) and ("".join(keys).isascii() or max(map(max, filter(None, keys))) <= "\uffff")
+    if not _TEXT.issuperset(map(type, keys)):
+        return False
+    joined = "".join(keys)
+    return joined.isascii() or max(joined) <= "\uffff"
 
 
 def _with_orjson() -> tuple[Callable[[Any], bytes], Callable[[bytes], Any]]:
