@@ -306,16 +306,16 @@ class Appender:
         metadata = {one: canonical.decode_strict(one) for one in {said.metadata for _id, said in group}}
         return [
             Entry(
-                sequence=number,
-                id=id,
-                timestamp=timestamp,
-                type=said.type,
-                event=data["event"],
-                data=data,
-                metadata=dict(metadata[said.metadata]),
-                hash=hashes[number - sequence + 1],
-                previous_hash=hashes[number - sequence],
-                line=lines[number - sequence],
+                number,
+                id,
+                timestamp,
+                said.type,
+                data["event"],
+                data,
+                dict(metadata[said.metadata]),
+                hashes[number - sequence + 1],
+                hashes[number - sequence],
+                lines[number - sequence],
             )
             for number, (id, said), data in zip(range(sequence, sequence + len(lines)), group, values, strict=True)
         ]
