@@ -12,7 +12,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -241,7 +241,7 @@ class Ledger:
 
     def _ours(self, found: Entry) -> Entry:
         """Return what was read from this segment as an entry of it."""
-        return found if self.number == 1 else replace(found, segment=self.number)
+        return found if self.number == 1 else found._replace(segment=self.number)
 
     def preview(
         self,

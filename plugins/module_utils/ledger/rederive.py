@@ -6,16 +6,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..files import write_atomic
+from ..files import make_dirs, write_atomic
+from ..locks import hold
 from . import canonical, checkpoint, entry, heads, segments, store, tiles, tree
 from .checkpoint import BadCheckpoint, Checkpoint, Key
 from .description import checked_origin, read_origin
 from .errors import LedgerBroken, LedgerError, LedgerMissing
 from .kept import KeptHead
 from .merkle import leaf_hash
+
+LOCK = "repair.lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +58,10 @@ def origin_of(folder: Path, copy: Path | None, wanted: str | None) -> Origin:
 
 
 def _copied_origin(copy: Path) -> str:
+    if not (copy / "ledger.json").exists():
+        raise LedgerMissing(f"There is no copy of a ledger at {copy}; give the folder that evidence_backup keeps.")
     try:
         return read_origin(copy)
-    except LedgerMissing as error:
-        raise LedgerMissing(
-            f"There is no copy of a ledger at {copy}; give the folder that evidence_backup keeps."
-        ) from error
     except LedgerBroken:
         return ""
 
@@ -157,3 +159,17 @@ def require_one_segment(folder: Path, copy: Path | None) -> None:
                 f"{place} has segments, which are not repaired one by one; put the damaged segment's folder aside, "
                 "copy the one of the copy in its place, and run the playbook verify."
             )
+
+
+@contextmanager
+def only_one(folder: Path, dry_run: bool) -> Iterator[None]:
+    """Hold the lock of a repair, unless nothing is to be written.
+
+    :raises LockHeld: another repair is under way.
+    """
+    if dry_run:
+        yield
+        return
+    make_dirs(folder, 0o750)
+    with hold(folder / LOCK, f"repairing {folder}"):
+        yield

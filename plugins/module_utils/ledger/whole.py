@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from . import entry, link, segments, store
@@ -200,6 +199,6 @@ def _entries(folder: Path, number: int, mark: bytes = b"") -> Iterator[Entry]:
         if mark not in line:
             continue
         try:
-            yield replace(entry.parse(line.removesuffix(b"\n")), segment=number)
+            yield entry.parse(line.removesuffix(b"\n"))._replace(segment=number)
         except BadLine:
             continue
