@@ -206,15 +206,16 @@ class Ledger:
                 "The events frozen and continued are evidence_freeze's own; give the event another name."
             )
         said = statements(items)
-        before = [self._in_earlier(one) for one in said] if self.earlier else [None] * len(said)
-        new = [one for one, known in zip(said, before, strict=True) if known is None]
+        before = [self._in_earlier(one) for one in said] if self.earlier else []
+        new = [one for one, known in zip(said, before, strict=True) if known is None] if before else said
         try:
-            added = iter(self._add(new, items[0]["metadata"], what) if new else ())
+            added = self._add(new, items[0]["metadata"], what) if new else []
         except LedgerFrozen:
             if not self._continued():
                 raise
             return self._append(items, what)
-        return [Appended(known, False) if known is not None else next(added) for known in before]
+        rest = iter(added)
+        return [Appended(known, False) if known is not None else next(rest) for known in before] or added
 
     def _continued(self) -> bool:
         """Return whether this frozen ledger goes on in another segment, after waiting for who is about to begin it."""
