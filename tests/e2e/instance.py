@@ -226,12 +226,18 @@ class Instance:
     # Services
 
     def copy_service(self, name: str, original: str = "service-a") -> Path:
-        """Copy the template service, rename it as its README says, and return its folder."""
+        """Copy the template service, rename it as its README says, and return its folder.
+
+        What ``tests/e2e/services`` has of that name is laid over the copy.
+        """
         folder = self.services / name
         shutil.rmtree(folder, ignore_errors=True)
         ignored = shutil.ignore_patterns("__pycache__", ".*")
         shutil.copytree(REPOSITORY / "services" / original, folder, ignore=ignored)
-        if name != original:
+        overlay = Path(__file__).parent / "services" / name
+        if overlay.is_dir():
+            shutil.copytree(overlay, folder, dirs_exist_ok=True)
+        elif name != original:
             edit(folder / "service.yml", original, name)
         return folder
 
