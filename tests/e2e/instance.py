@@ -59,6 +59,7 @@ class Instance:
     folder: Path = FOLDER
     name: str = NAME
     variables: dict[str, Any] = field(default_factory=dict)
+    play_seconds: int = _PLAY_SECONDS
 
     @property
     def root(self) -> Path:
@@ -122,7 +123,7 @@ class Instance:
             cmdline=shlex.join([*self.arguments(**more), *(["--check"] if check else [])]),
             envvars=environment(),
             settings={"pexpect_timeout": 1},
-            timeout=_PLAY_SECONDS,
+            timeout=self.play_seconds,
             event_handler=on_event,
             rotate_artifacts=5,
             suppress_env_files=True,
