@@ -30,7 +30,8 @@ options:
   vault_approle:
     description:
       - File with the promoter's Vault credentials. What is signed there counts before all else.
-      - A Vault that does not answer, or a file that is not there, is a warning; what is known is then what ledger and copy have.
+      - A Vault that does not answer, or a file that is not there, is a warning. What is known is then what ledger and
+        copy have.
     type: path
   keys:
     description:

@@ -8,11 +8,12 @@ The format is described in docs/ledger-format.md, precisely enough to check a le
 
 from __future__ import annotations
 
-from . import attributes, heads
+from . import attributes, dropping, heads
 from .anchor import Anchored, HeadMoved, Heads, anchor
 from .backup import BackupReport, backup, compare
 from .checkpoint import BadCheckpoint, Checkpoint, Key
 from .diagnosis import AnchorBroken
+from .dropping import ObjectDropped
 from .entry import Entry, genesis_hash
 from .errors import EntryConflict, EntryRefused, LedgerBroken, LedgerError, LedgerMissing
 from .ledger import Appended, Head, Ledger
@@ -39,6 +40,7 @@ __all__ = [
     "LedgerError",
     "LedgerMissing",
     "LossNotAccepted",
+    "ObjectDropped",
     "ObjectRef",
     "Objects",
     "Problem",
@@ -48,6 +50,7 @@ __all__ = [
     "attributes",
     "backup",
     "compare",
+    "dropping",
     "genesis_hash",
     "heads",
     "repair",

@@ -189,6 +189,8 @@ def _copy_objects(source: Ledger, copy: Ledger, start: int, size: int) -> int:
                 if sha256 in seen:
                     continue
                 seen.add(sha256)
+                if not source.objects.path(sha256).exists():
+                    continue  # Retention dropped it: the ledger was verified.
                 if copy.objects.problem(reference):
                     copy.objects.put_file(source.objects.path(sha256))
                     copied += 1

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import entry, store, sweep, tree
+from . import dropping, entry, store, sweep, tree
 from .checkpoint import Key
 from .entry import BadLine, Entry
 from .errors import LedgerBroken, LedgerError, LedgerMissing
@@ -53,7 +53,8 @@ class Report:
     ``state`` is ``intact``, ``broken`` (an entry cannot be believed), ``incomplete`` (entries hold, but an
     object is missing or altered, or the last line is unfinished) or ``nothing_to_verify`` (no entry at all,
     which proves nothing). ``size`` is the number of entries, ``head`` the last hash, ``bytes`` the length of
-    the whole lines, ``signed`` how many entries the latest checkpoint has (0 without one). At most
+    the whole lines, ``signed`` how many entries the latest checkpoint has (0 without one), ``dropped`` how many
+    objects retention dropped, as an entry says (they are not among ``objects``). At most
     ``MAX_PROBLEMS`` problems are kept; ``problem_count`` counts them all.
     """
 
@@ -63,6 +64,7 @@ class Report:
     head: str | None = None
     bytes: int = 0
     objects: int = 0
+    dropped: int = 0
     signed: int = 0
     trusted: int = 0
     problem_count: int = 0
@@ -90,7 +92,8 @@ class Report:
         """Return the finding in one sentence."""
         if self.state == "intact":
             which = f"All {self.size} entries" if not self.trusted else f"The {self.size - self.trusted} new entries"
-            return f"{which} of '{self.origin}' hold, and so do {self.objects} objects."
+            dropped = f"; {self.dropped} were dropped by retention" if self.dropped else ""
+            return f"{which} of '{self.origin}' hold, and so do {self.objects} objects{dropped}."
         if not self.problems:
             return "There is nothing to verify: the ledger has no entries."
         first = self.problems[0]
@@ -105,6 +108,7 @@ class Report:
             "size": self.size,
             "head": self.head,
             "objects": self.objects,
+            "dropped": self.dropped,
             "signed": self.signed,
             "unanchored": self.unanchored,
             "trusted": self.trusted,
@@ -163,6 +167,7 @@ class _Check:
         self.report = report
         self.objects = Objects(folder / "objects" / "sha256")
         self.objects_seen: set[str] = set()
+        self.objects_missing: dict[str, tuple[int, str]] = {}
         # Hashes of all ids, 8 bytes an entry: the only thing that grows with the ledger.
         self.ids = array("q")
         self.head = Head(0, entry.genesis_hash(report.origin or ""))
@@ -178,6 +183,7 @@ class _Check:
                 start = self._begin(descriptor, whole, trusted)
                 if start is not None:
                     self._read(descriptor, start, whole)
+                    self._missing(descriptor, start, whole)
                     self.report.bytes = whole
                     self._tree(descriptor, start, whole)
                 if size > whole:
@@ -332,7 +338,22 @@ class _Check:
         self.objects_seen.add(reference["sha256"])
         self.report.objects += 1
         if problem := self.objects.problem(reference):
-            self.report.add(sequence, *problem)
+            if problem[0] == "object_missing":
+                self.objects_missing[reference["sha256"]] = (sequence, problem[1])
+            else:
+                self.report.add(sequence, *problem)
+
+    def _missing(self, descriptor: int, start: int, whole: int) -> None:
+        """Report the objects that are missing, but for those that an entry says retention dropped."""
+        if not self.objects_missing:
+            return
+        lines = (line.removesuffix(b"\n") for _offset, line in store.lines_from(descriptor, start, whole))
+        dropped = dropping.excused(lines, self.objects_missing)
+        self.report.dropped = len(dropped)
+        self.report.objects -= len(dropped)
+        for sha256, (sequence, message) in self.objects_missing.items():
+            if sha256 not in dropped:
+                self.report.add(sequence, "object_missing", message)
 
 
 def _repeated(ids: Iterable[int], unique: set[int]) -> set[int]:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -173,3 +175,29 @@ def test_repair_refuses_a_loss(run: Run, world: World, completed: Entry, tmp_pat
         assert result["failed"] and sentence in result["msg"], result
     found = run("evidence_repair", vault_approle="/nonexistent", **said)
     assert not found["changed"] and "no credentials at /nonexistent" in str(found["warnings"])
+
+
+def test_retention_four_times(run: Run, world: World, tmp_path: Path) -> None:
+    world.ledger._now = lambda: datetime(2025, 9, 25, tzinfo=UTC)
+    reference = dict(world.ledger.objects.put_bytes(b"report"))
+    world.say("validation", "review", object=reference)
+    os.utime(world.ledger.objects.path(str(reference["sha256"])), (0, 0))
+    said = {"ledger": world.ledger.path, "metadata": METADATA, "copy": tmp_path / "copy", "before": "2025-10-01"}
+    results = [run("evidence_retention", check=check, **said) for check in (True, False, True, False)]
+    assert [result["changed"] for result in results] == [True, True, False, False]
+    assert results[1]["retention"] == {
+        "before": "2025-10-01T00:00:00.000Z",
+        "objects": [{"sha256": reference["sha256"], "size": 6}],
+        "bytes": 6,
+        "removed_files": 1,
+        "kept": 0,
+    }
+    assert run("evidence_verify", ledger=world.ledger.path)["report"]["dropped"] == 1
+    for arguments, sentence in (
+        ({**said, "keep_days": 3}, "mutually exclusive"),
+        ({key: said[key] for key in said if key != "before"}, "one of the following is required"),
+        ({**said, "before": "2999-01-01"}, "is in the future"),
+        ({**said, "metadata": None}, "The option metadata is not given"),
+    ):
+        result = run("evidence_retention", **arguments)
+        assert result["failed"] and sentence in result["msg"], result
