@@ -87,6 +87,9 @@ repair:
     head:
       description: Hash of the last of them.
       type: str
+    proven:
+      description: How many of these lead to a root that was signed; the others rest on the chain and on the copy.
+      type: int
     from_copy:
       description: How many of them the ledger did not have any more.
       type: int

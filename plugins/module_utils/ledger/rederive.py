@@ -54,12 +54,10 @@ def origin_of(folder: Path, copy: Path | None, wanted: str | None) -> Origin:
 
 
 def _copied_origin(copy: Path) -> str:
+    if not (copy / "ledger.json").exists():
+        raise LedgerMissing(f"There is no copy of a ledger at {copy}; give the folder that evidence_backup keeps.")
     try:
         return read_origin(copy)
-    except LedgerMissing as error:
-        raise LedgerMissing(
-            f"There is no copy of a ledger at {copy}; give the folder that evidence_backup keeps."
-        ) from error
     except LedgerBroken:
         return ""
 

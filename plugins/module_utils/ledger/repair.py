@@ -29,6 +29,7 @@ from .backup import compare
 from .checkpoint import Key
 from .diagnosis import AnchorBroken
 from .diagnosis import compare as compare_head
+from .dropping import excused
 from .errors import LedgerBroken, LedgerError
 from .guard import check_metadata
 from .kept import KeptHead
@@ -57,14 +58,16 @@ class LossNotAccepted(LedgerBroken):
 class Repaired:
     """What was, or would be, done.
 
-    ``kept`` entries can be proven, ``from_copy`` of them were not in the ledger any more; ``lost`` are gone, and
-    ``doubtful`` sound lines contradict what is kept. ``sequence`` is that of the entry ``repaired``, when there is one.
+    ``kept`` entries follow each other, the first ``proven`` of them to a root that was signed; ``from_copy`` were not
+    in the ledger any more. ``lost`` are gone; ``doubtful`` sound lines contradict what is kept. ``sequence`` is that of
+    the entry ``repaired``, when there is one.
     ``behind`` says that the head in Vault is of entries whose loss is stated already.
     """
 
     changed: bool = False
     kept: int = 0
     head: str = ""
+    proven: int = 0
     from_copy: int = 0
     lost: int = 0
     doubtful: int = 0
@@ -90,7 +93,7 @@ class Repaired:
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as modules return it."""
-        names = ("kept", "head", "from_copy", "lost", "doubtful", "objects", "sequence", "set_aside")
+        names = ("kept", "head", "proven", "from_copy", "lost", "doubtful", "objects", "sequence", "set_aside")
         return {name: getattr(self, name) for name in names} | {"state": self.report.state}
 
 
@@ -213,7 +216,7 @@ class _Repair:
         done = self.done
         same = self._same(salvage, chain)
         rewrite = not same or chain.lost > 0
-        done.kept, done.head = chain.kept, chain.head
+        done.kept, done.head, done.proven = chain.kept, chain.head, chain.proven
         done.from_copy = chain.kept - chain.from_ledger
         done.lost, done.doubtful = chain.lost, chain.doubtful if rewrite else 0
         done.objects = sum(1 for _reference in self._restorable(salvage, chain))
@@ -251,7 +254,7 @@ class _Repair:
         """Yield what the entries refer to, the ledger does not have, and the copy has."""
         if self.copy is None:
             return
-        second, seen = Objects(self.copy / "objects" / "sha256"), set()
+        second, seen = Objects(self.copy / "objects" / "sha256"), set(self._dropped(salvage, chain))
         for line in salvage.written(chain):
             if MARK not in line:
                 continue
@@ -261,6 +264,17 @@ class _Repair:
                 seen.add(reference["sha256"])
                 if self.objects.problem(reference) and second.problem(reference) is None:
                     yield reference
+
+    def _dropped(self, salvage: Salvage, chain: Chain) -> set[str]:
+        """Return what retention dropped: a run of it that was killed may have left it in the copy."""
+        missing = {
+            one["sha256"]
+            for line in salvage.written(chain)
+            if MARK in line
+            for one in references(entry.parse(line).data)
+            if not self.objects.path(one["sha256"]).exists()
+        }
+        return excused(salvage.written(chain), missing) if missing else set()
 
     def _restore_objects(self, salvage: Salvage, chain: Chain) -> None:
         for reference in self._restorable(salvage, chain):
@@ -298,6 +312,7 @@ class _Repair:
             "event": REPAIRED,
             "kept": chain.kept,
             "head": chain.head,
+            "proven": chain.proven,
             "from_copy": self.done.from_copy,
             "doubtful": self.done.doubtful,
             "objects": self.done.objects,

@@ -271,20 +271,25 @@ class Salvage:
                 break
         if wrong:
             vouched = self._vouched(chain)
-            chain.kept = max(chain.proven, self._exact(path, wrong), vouched if vouched < wrong else 0)
+            chain.kept = max(chain.proven, self._exact(path, wrong) or 0, vouched if vouched < wrong else 0)
+        elif (beyond := self._signed_beyond(chain)) > chain.kept:
+            # Nothing signed is reached: the leaves of a tree that was signed can still tell.
+            exact = self._exact(path, beyond)
+            chain.kept = chain.kept if exact is None else max(chain.proven, exact)
         return chain
 
-    def _exact(self, path: Sequence[int], size: int) -> int:
-        """Return how many entries are those that were signed, when the tiles of that tree are here; else 0."""
+    def _exact(self, path: Sequence[int], size: int) -> int | None:
+        """Return how many entries are those that were signed, when the tiles of that tree are here."""
         for folder in self._folders:
             stored = tiles.Tiles(folder / TILES, size)
             try:
                 if merkle.root_hash(size, stored.read) not in self._signed[size]:
                     continue
-                return next(n for n in range(size) if stored.read(0, n) != self._leaf(path[n]))
-            except (tiles.BadTile, StopIteration):
+                least = min(size, len(path))
+                return next((n for n in range(least) if stored.read(0, n) != self._leaf(path[n])), least)
+            except tiles.BadTile:
                 continue
-        return 0
+        return None
 
     def _vouched(self, chain: Chain) -> int:
         """Return how many of the first entries the copy has."""

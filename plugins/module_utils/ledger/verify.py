@@ -8,6 +8,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from .errors import LedgerBroken, LedgerError, LedgerMissing
 from .ledger import Head, read_origin
 from .merkle import HASH_BYTES, leaf_hash
 from .objects import ObjectRef, Objects, references
-from .treecheck import TreeCheck
+from .treecheck import SIGNING_MARK, TreeCheck
 
 # A ledger that is garbage from end to end needs no report of a million lines.
 MAX_PROBLEMS = 100
@@ -241,7 +242,8 @@ class _Check:
     def _tree(self, descriptor: int, start: int, whole: int) -> None:
         """Finish the comparison with the tree; when only new entries were looked at, with its right edge."""
         if start == 0:
-            self.tree.finish(line.removesuffix(b"\n") for _at, line in store.lines_from(descriptor, 0, whole))
+            named = not self.tree.wanted and store.contains(descriptor, SIGNING_MARK, whole)
+            self.tree.finish((line.removesuffix(b"\n") for _at, line in store.lines_from(descriptor, 0, whole)), named)
         elif self.tree.latest is not None:
             try:
                 tree.edge(self.entries_path.parent, self.report.origin or "", self.tree.latest)
@@ -309,11 +311,14 @@ class _Check:
     def _duplicates(self, descriptor: int, start: int, whole: int) -> None:
         """Report ids that occur twice. Equal hashes only tell where to look: then the lines are read again."""
         suspects: set[int] = set()
-        share = 1 << (len(self.ids) >> _SHARE_BITS).bit_length()
-        for part in range(share):  # A share at a time, so that memory stays bounded.
-            mine = [id for id in self.ids if id % share == part] if share > 1 else self.ids
-            if len(unique := set(mine)) != len(mine):
-                suspects |= _repeated(mine, unique)
+        # A share at a time, so that memory stays bounded; one byte of each says to which one it belongs.
+        share = min(256, 1 << (len(self.ids) >> _SHARE_BITS).bit_length())
+        some_byte = bytes(memoryview(self.ids).cast("B")[:: self.ids.itemsize])
+        for part in range(share):
+            chosen = some_byte.translate(bytes(byte % share == part for byte in range(256)))
+            unique = set(compress(self.ids, chosen))
+            if len(unique) != sum(chosen):
+                suspects |= _repeated(compress(self.ids, chosen), unique)
         if not suspects:
             return
         first_of: dict[str, int] = {}

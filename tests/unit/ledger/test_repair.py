@@ -246,6 +246,15 @@ def test_without_the_original_a_rewrite_is_kept_as_far_as_the_tiles_prove_it(
     assert mend(ledger, None, second).kept == 7  # With the entries about the repair and the key.
 
 
+def test_the_leaves_tell_even_when_nothing_signed_is_reached(ledger: Ledger, second: Memory) -> None:
+    fill(ledger, 8)
+    anchor(ledger, second, METADATA)
+    rewrite(ledger, lambda lines: reseal(lines, 5, number=99)[:7])
+    shutil.rmtree(ledger.path / "tile" / "entries")
+    done = mend(ledger, None, second, accept_loss=True)
+    assert (done.kept, done.lost, done.proven) == (5, 4, 0)
+
+
 def test_nothing_signed_decides_so_the_copy_does(ledger: Ledger, copy: Path) -> None:
     fill(ledger, 8)
     backup(ledger, copy)
@@ -290,6 +299,17 @@ def test_a_folder_that_is_gone_comes_back_whole(ledger: Ledger, copy: Path, seco
     assert (done.kept, done.objects, done.lost) == (2, 1, 0)
     report = verify(ledger.path, ORIGIN)
     assert report.intact and (report.objects, report.signed) == (1, 3)
+
+
+def test_what_retention_dropped_is_not_brought_back(ledger: Ledger, copy: Path) -> None:
+    reference = dict(ledger.objects.put_bytes(b"old"))
+    ledger.append(type="validation", event="sast", data={"object": reference}, metadata=METADATA)
+    backup(ledger, copy)
+    data = {"objects": [{"sha256": reference["sha256"], "size": 3}]}
+    ledger.append(type="validation", event="objects_dropped", data=data, metadata=METADATA)
+    ledger.objects.path(str(reference["sha256"])).unlink()
+    rewrite(ledger, lambda lines: lines[::-1])
+    assert (mend(ledger, copy).objects, verify(ledger.path).dropped) == (0, 1)
 
 
 def test_objects_are_restored_and_the_altered_ones_kept(ledger: Ledger, copy: Path) -> None:
@@ -473,3 +493,39 @@ def test_whatever_the_damage_what_can_be_proven_is_kept_and_nothing_else(
         report = verify(ledger.path, trusted=Head(0, ""))
         assert report.state in ("intact", "nothing_to_verify") or [p.kind for p in report.problems] == ["torn_tail"]
         assert not repair_evidence(ledger.path, copy.path, METADATA, accept_loss=True)[0].changed
+
+
+@given(
+    mine=damage(), signed=st.integers(1, 12), copied=st.integers(0, 12), forged=st.integers(1, 12), gone=st.booleans()
+)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_what_was_signed_is_kept_whatever_was_forged(
+    story: Lines, mine: list[tuple[str, int, int]], signed: int, copied: int, forged: int, gone: bool
+) -> None:
+    """Vault knows a head of ``signed`` entries; from ``forged`` on the ledger is rewritten, all hashes right."""
+    with tempfile.TemporaryDirectory() as name:
+        ledger, copy, second = (
+            Ledger.create(Path(name) / "l", ORIGIN),
+            Ledger.create(Path(name) / "c", ORIGIN),
+            Memory(),
+        )
+        ledger.entries_path.write_bytes(b"".join(story[:signed]))
+        head = anchor(ledger, second, METADATA).size  # With the entry that names the key.
+        original = lines_of(ledger.path)
+        copy.entries_path.write_bytes(b"".join(original[:copied]))
+        if gone:
+            shutil.rmtree(ledger.path / "tile")
+        lines = reseal(original, forged, number=99) if forged < head else original
+        ledger.entries_path.write_bytes(b"".join(apply([*lines], mine)))
+        done, _warning = repair_evidence(ledger.path, copy.path, METADATA, second=second, accept_loss=True)
+        after = lines_of(ledger.path)
+        assert not gone or done.kept == head or done.lost
+        if not gone:  # The bundles have all that was signed.
+            assert (done.kept, done.lost) == (head, 0)
+        # Without the leaves that were signed nobody can tell what is beyond both the copy and a root.
+        sure = done.kept if not gone else max(done.proven, min(copied, done.kept))
+        assert after[:sure] == original[:sure]
+        report = verify(ledger.path, keys=heads.keys(ledger.path))
+        assert report.state == "intact" or [p.kind for p in report.problems] == ["torn_tail"], report.sentence()
+        again, _warning = repair_evidence(ledger.path, copy.path, METADATA, second=second, accept_loss=True)
+        assert not again.changed and not again.behind
