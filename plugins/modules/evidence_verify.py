@@ -95,6 +95,9 @@ report:
     objects:
       description: Number of objects that entries refer to.
       type: int
+    dropped:
+      description: Number of objects more that retention dropped, as an entry says.
+      type: int
     signed:
       description: Number of entries that the latest checkpoint has; 0 without one.
       type: int

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from ansible_collections.golden_goose.compliance.plugins.module_utils.ledger import attributes
 
 from .instance import Instance
 from .namespace import run
@@ -94,11 +95,13 @@ def _replaced(instance: Instance, tamper: Callable[[Lines], Lines]) -> Iterator[
     file = instance.ledger / "entries.jsonl"
     original = file.read_bytes()
     broken = b"".join(tamper(original.splitlines(keepends=True)))
-    file.write_bytes(broken)
+    with attributes.unprotected(instance.ledger):
+        file.write_bytes(broken)
     try:
         yield broken
     finally:
-        file.write_bytes(original)
+        with attributes.unprotected(instance.ledger):
+            file.write_bytes(original)
 
 
 @contextmanager

@@ -12,13 +12,21 @@ from __future__ import annotations
 import json
 import os
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "collections"))
 
 from ansible_collections.golden_goose.compliance.plugins.module_utils.errors import GoldenGooseError
-from ansible_collections.golden_goose.compliance.plugins.module_utils.ledger import HeadMoved, Ledger, anchor
+from ansible_collections.golden_goose.compliance.plugins.module_utils.evidence.retention import cut_off, drop_objects
+from ansible_collections.golden_goose.compliance.plugins.module_utils.ledger import (
+    HeadMoved,
+    Ledger,
+    anchor,
+    repair,
+    verify,
+)
 
 METADATA: dict[str, Any] = {"sprint": "1", "provisional": True}
 ORIGIN = "example.test/faults"
@@ -75,6 +83,13 @@ class FolderPlace:
         new.replace(self._kept)
 
 
+def drop(folder: Path) -> bool:
+    """Drop what is older than a day, from ledger and copy; return whether anything was."""
+    before = datetime.now(UTC).date().isoformat()
+    ledger, copy = Ledger.open(folder), folder.parent / "copy"
+    return drop_objects(ledger, cut_off(before, None), METADATA, reason="faults", copy=copy).changed
+
+
 def main() -> None:
     folder, what = Path(sys.argv[1]), sys.argv[2]
     if what == "create":
@@ -82,12 +97,25 @@ def main() -> None:
         try_to(lambda: Ledger.create(folder, ORIGIN))
         os.getppid()
         return
-    ledger = Ledger.open(folder)
-    if what == "checkpoint":
+    if what in ("checkpoint", "repair"):
         # Without site there is no path to the library that signs.
         sys.path += [str(path) for path in Path(sys.executable).parents[1].glob("lib/python3*/site-packages")]
         place = FolderPlace(folder)
         place.sign(b"warm", 1)
+    if what == "repair":
+        verify(folder.parent / "copy")
+        os.getppid()
+        try_to(lambda: repair(folder, folder.parent / "copy", METADATA), 2)
+        os.getppid()
+        return
+    if what == "retention":
+        verify(folder.parent / "copy")
+        os.getppid()
+        try_to(lambda: drop(folder), 2)
+        os.getppid()
+        return
+    ledger = Ledger.open(folder)
+    if what == "checkpoint":
         os.getppid()
         try_to(lambda: anchor(ledger, place, METADATA), 2)
         os.getppid()

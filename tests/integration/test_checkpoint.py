@@ -187,3 +187,29 @@ def test_a_head_that_was_deleted_is_no_first_start(server: Server, ledger: Ledge
     with pytest.raises(AnchorBroken):
         anchor(ledger, second, METADATA)
     assert anchor(ledger, second, METADATA, accept_replaced=True).size == 5
+
+
+def test_a_loss_moves_the_head_in_vault_and_stays_to_be_seen(server: Server, ledger: Ledger, tmp_path: Path) -> None:
+    options = {"vault_approle": str(server.approle_file), "copy": str(tmp_path / "copy")}
+    assert run(ledger, **options)["size"] == 4
+    fill(ledger, 3)
+    lost = run(ledger, vault_approle=str(server.approle_file))["checkpoint"]
+    assert lost["size"] == 7
+    lines = ledger.entries_path.read_bytes().splitlines(keepends=True)
+    ledger.entries_path.write_bytes(b"".join(lines[:5]))
+    shutil.rmtree(ledger.path / "tile")
+    refused = run(ledger, "evidence_repair", **options)
+    assert "Entries 5 to 6" in refused["msg"] and refused["plan"]["kept"] == 5, refused
+    done = run(ledger, "evidence_repair", accept_loss=True, **options)
+    assert (done["changed"], done["repair"]["lost"], done["repair"]["sequence"]) == (True, 2, 5), done
+    assert run(ledger, "evidence_repair", accept_loss=True, **options)["changed"] is False
+    second = VaultHeads(server.promoter())
+    version, document = second.read(ledger.origin)
+    assert document is not None
+    assert (version, document["size"], document["lost"]) == (3, 6, [[7, lost["root"]]])
+    # Whoever has the lost checkpoint finds it in the entry; the ledger goes on.
+    assert list(ledger.entries())[5].data["lost"]["heads"] == [[7, lost["root"]]]
+    answer = run(ledger, "evidence_verify", **options)
+    assert answer["report"]["state"] == "intact" and answer["report"]["unanchored"] == 0, answer
+    fill(Ledger.open(ledger.path), 1)
+    assert run(ledger, **options)["size"] == 7

@@ -18,10 +18,17 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from ansible_collections.golden_goose.compliance.plugins.module_utils.ledger import Ledger, anchor, verify
+from ansible_collections.golden_goose.compliance.plugins.module_utils.ledger import (
+    Ledger,
+    anchor,
+    backup,
+    repair,
+    verify,
+)
 
 from . import ledger_writer as writer
 
@@ -33,6 +40,7 @@ CALLS = (
 )
 # Of a checkpoint, which reads a lot: what opens, changes and makes durable.
 CHANGING = {"openat", "flock", "pwrite64", "write", "fsync", "ftruncate", "mkdir", "rename", "unlink", "fchmod"}
+WRITING = "O_WRONLY|O_RDWR|O_CREAT"
 _LINE = re.compile(r"^(?:\d+ +)?(\w+)\((.*)$")
 PROCESSES = 16
 
@@ -200,6 +208,122 @@ def test_a_fault_at_every_system_call_of_a_checkpoint(signed: Path, place: Path,
         report = verify(folder)
         assert (report.state, report.signed) == ("intact", done_again.size), f"{fault} at {call.text}"
         assert report.size == done_again.size and not (folder / "checkpoint.staged").exists()
+    print(f"{fault}: {tried} of {len(calls)} calls")
+    assert tried > len(calls) // 2
+
+
+@pytest.fixture(scope="module")
+def damaged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A signed ledger with a copy beside it, in which a line, an object and a tile were altered."""
+    folder = tmp_path_factory.mktemp("damaged") / "ledger"
+    ledger = Ledger.create(folder, writer.ORIGIN)
+    report = dict(ledger.objects.put_bytes(b"report"))
+    ledger.append_many([writer.item(number) | {"data": {"number": number, "object": report}} for number in range(5)])
+    anchor(ledger, writer.FolderPlace(folder), writer.METADATA)
+    backup(ledger, folder.parent / "copy")
+    ledger.append(**writer.item(7))
+    ledger.entries_path.write_bytes(ledger.entries_path.read_bytes().replace(b'"number":2', b'"number":9'))
+    ledger.objects.path(report["sha256"]).write_bytes(b"Report")
+    (folder / "tile/0/000.p/6").write_bytes(b"")
+    return folder
+
+
+@pytest.mark.parametrize("fault", ["error=EIO", "error=ENOSPC", "signal=KILL"])
+def test_a_fault_at_every_system_call_of_a_repair(damaged: Path, place: Path, fault: str) -> None:
+    bad = (damaged / "entries.jsonl").read_bytes()
+
+    def fresh() -> Path:
+        for path in place.iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        for name in ("ledger", "copy"):
+            shutil.copytree(damaged.parent / name, place / name)
+        return place / "ledger"
+
+    _done, calls = _run(fresh(), "repair")
+    # What only reads cannot leave anything half-done.
+    calls = [c for c in calls if c.name in CHANGING and (c.name != "openat" or re.search(WRITING, c.text))]
+    assert {"rename", "fsync", "unlink", "fchmod", "write"} <= {call.name for call in calls}
+    tried = 0
+    for call in calls:
+        if call.name == "write" and call.text.partition("(")[2].startswith("1,"):
+            continue
+        folder = fresh()
+        done, seen = _run(folder, "repair", "-e", f"inject={call.name}:{fault}:when={call.number}")
+        if done.returncode not in (-9, 137) and not any("INJECTED" in one.text for one in seen):
+            continue  # The number of a call varies a little from run to run.
+        tried += 1
+        where = f"{fault} at {call.text}\n{done.stdout}{done.stderr}"
+        assert "Traceback" not in done.stderr, where
+        # The damage, or the repaired ledger: nothing in between, and never less than there was.
+        now = (folder / "entries.jsonl").read_bytes()
+        assert now == bad or (verify(folder).state != "broken" or b'"event":"repaired"' in now), where
+        repair(folder, folder.parent / "copy", writer.METADATA)
+        ledger, report = Ledger.open(folder), verify(folder)
+        assert (report.state, report.size, report.signed) == ("intact", 8, 6), f"{report.sentence()} {where}"
+        said = list(ledger.entries())[-1]
+        assert said.event == "repaired" and (folder / said.data["set_aside"]).read_bytes() == bad, where
+        assert b"Report" in [p.read_bytes() for p in (folder / "damaged").rglob("*") if p.is_file()], where
+        assert not repair(folder, folder.parent / "copy", writer.METADATA).changed, where
+    print(f"{fault}: {tried} of {len(calls)} calls")
+    assert tried > len(calls) // 2
+
+
+@pytest.fixture(scope="module")
+def aged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ledger from last year with three objects and a copy beside it, and an entry of today with another object."""
+    folder = tmp_path_factory.mktemp("aged") / "ledger"
+    Ledger.create(folder, writer.ORIGIN)
+    old = Ledger(folder, writer.ORIGIN, now=lambda: datetime.now(UTC) - timedelta(days=365))
+    for number in range(3):
+        report = dict(old.objects.put_bytes(bytes([number])))
+        old.append(**writer.item(number) | {"data": {"number": number, "object": report}})
+    ledger = Ledger.open(folder)
+    report = dict(ledger.objects.put_bytes(b"new"))
+    ledger.append(**writer.item(3) | {"data": {"number": 3, "object": report}})
+    backup(ledger, folder.parent / "copy")
+    for path in folder.parent.rglob("objects/*/*/*"):
+        os.utime(path, (0, 0))
+    return folder
+
+
+@pytest.mark.parametrize("fault", ["error=EIO", "error=ENOSPC", "signal=KILL"])
+def test_a_fault_at_every_system_call_of_a_retention(aged: Path, place: Path, fault: str) -> None:
+    def fresh() -> Path:
+        for path in place.iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        for name in ("ledger", "copy"):
+            shutil.copytree(aged.parent / name, place / name)
+        return place / "ledger"
+
+    def there(folder: Path) -> int:
+        return sum(path.is_file() for path in (folder / "objects").rglob("*"))
+
+    _done, calls = _run(fresh(), "retention")
+    calls = [c for c in calls if c.name in CHANGING and (c.name != "openat" or re.search(WRITING, c.text))]
+    assert {"fsync", "unlink", "pwrite64"} <= {call.name for call in calls}
+    tried = 0
+    for call in calls:
+        if call.name == "write" and call.text.partition("(")[2].startswith("1,"):
+            continue
+        folder = fresh()
+        done, seen = _run(folder, "retention", "-e", f"inject={call.name}:{fault}:when={call.number}")
+        if done.returncode not in (-9, 137) and not any("INJECTED" in one.text for one in seen):
+            continue  # The number of a call varies a little from run to run.
+        tried += 1
+        where = f"{fault} at {call.text}\n{done.stdout}{done.stderr}"
+        assert "Traceback" not in done.stderr, where
+        # Nothing is gone that neither ledger nor copy says was dropped.
+        for name in ("ledger", "copy"):
+            report = verify(place / name)
+            assert all(problem.kind == "torn_tail" for problem in report.problems), (
+                f"{name}: {report.sentence()} {where}"
+            )
+        writer.drop(folder)
+        for name in ("ledger", "copy"):
+            report = verify(place / name)
+            assert (report.state, report.objects, report.dropped) == ("intact", 1, 3), f"{report.sentence()} {where}"
+            assert there(place / name) == 1, where
+        assert not writer.drop(folder), where
     print(f"{fault}: {tried} of {len(calls)} calls")
     assert tried > len(calls) // 2
 

@@ -9,7 +9,7 @@ import base64
 import json
 from typing import Any
 
-from ..ledger import Entry, Ledger, genesis_hash
+from ..ledger import Entry, Ledger, dropping, genesis_hash
 from ..ledger.entry import FORMAT
 from .requirements import Subject, steps
 
@@ -52,7 +52,7 @@ def _about(subject: Subject) -> dict[str, Any]:
 def _report(ledger: Ledger, subject: Subject, gate: str) -> dict[str, Any]:
     """The gate's raw report: parsed to be read, and verbatim so that its SHA-256 can be recomputed."""
     data = subject.promotion.verdicts[gate].data
-    raw = ledger.objects.read(data["object"]["sha256"])
+    raw = dropping.read(ledger, data["object"]["sha256"])
     verdict: dict[str, Any] = {key: data[key] for key in ("verdict", "reason", "observed", "required") if key in data}
     return {**_about(subject), "gate": gate, **verdict, "object": data["object"], **_readable(raw)}
 

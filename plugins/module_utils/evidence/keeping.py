@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from ..ledger import (
     LedgerError,
     LedgerMissing,
     Report,
+    attributes,
     backup,
     compare,
     genesis_hash,
@@ -29,17 +31,44 @@ from ..ledger.ledger import checked_origin
 from ..ledger.tree import EdgeBroken, edge
 
 
-def create(path: Path | str, origin: str, dry_run: bool = False) -> tuple[bool, Head]:
-    """Make the ledger at ``path`` when there is none; return whether that was so, and its head.
+def create(
+    path: Path | str, origin: str, dry_run: bool = False, append_only: str | None = None
+) -> tuple[bool, Head, str]:
+    """Make the ledger at ``path`` when there is none; return whether anything changed, its head, and a warning.
 
-    :raises LedgerError: a ledger of another origin is there, it is broken, or it cannot be written.
+    :param append_only: as ``attributes.protect`` takes it; None leaves the attribute as it is.
+    :raises LedgerError: a ledger of another origin is there, it is broken, cannot be written, or cannot be made
+        append-only although it has to be.
     """
+    made = False
     try:
-        return False, Ledger.open(path, checked_origin(origin)).head()
+        head = Ledger.open(path, checked_origin(origin)).head()
     except LedgerMissing:
-        if dry_run:
-            return True, Head(0, genesis_hash(origin))
-        return True, Ledger.create(path, origin).head()
+        made = True
+        head = Head(0, genesis_hash(origin)) if dry_run else Ledger.create(path, origin).head()
+    if append_only is None:
+        return made, head, ""
+    protected, why = attributes.protect(Path(path), append_only, dry_run)
+    return made or protected, head, f"{path} is not append-only: {why}." if why else ""
+
+
+def remove(path: Path | str, dry_run: bool = False) -> bool:
+    """Remove the ledger at ``path``, or its copy, with all that is in its folder; return whether there was one.
+
+    :raises LedgerError: the folder is not that of a ledger, or cannot be removed.
+    """
+    folder = Path(path)
+    try:
+        if not folder.exists():
+            return False
+        if any(folder.iterdir()) and not any((folder / name).exists() for name in ("ledger.json", "entries.jsonl")):
+            raise LedgerError(f"{folder} is not removed: it holds no ledger; give the folder of one.")
+        if not dry_run:
+            attributes.release(folder)
+            shutil.rmtree(folder)
+    except OSError as error:
+        raise LedgerError(f"Cannot remove {folder}: {error.strerror or error}.") from error
+    return True
 
 
 def check(

@@ -24,7 +24,7 @@ from ..errors import GoldenGooseError
 from ..files import make_dirs, write_atomic
 from ..images.archive import archive_digest
 from ..imports import require
-from ..ledger import Ledger
+from ..ledger import Ledger, dropping
 from ..locks import hold
 from . import folders
 from .documents import METADATA, evidence_documents
@@ -172,7 +172,7 @@ def _image(subject: Subject, images: Path) -> Path:
 
 def _manifests(ledger: Ledger, subject: Subject) -> dict[str, folders.Content]:
     """Return the manifests that the promotion applied, from the object that its ``started`` entry refers to."""
-    objects = json.loads(ledger.objects.read(subject.started.data["manifests"]["sha256"]))
+    objects = json.loads(dropping.read(ledger, subject.started.data["manifests"]["sha256"]))
     yaml = require("yaml", "pyyaml")
     return {
         f"{number:02d}-{item['kind'].lower()}.yaml": yaml.safe_dump(item, sort_keys=False, width=110).encode()

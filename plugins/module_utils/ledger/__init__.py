@@ -8,15 +8,17 @@ The format is described in docs/ledger-format.md, precisely enough to check a le
 
 from __future__ import annotations
 
-from . import heads
+from . import attributes, dropping, heads
 from .anchor import Anchored, HeadMoved, Heads, anchor
 from .backup import BackupReport, backup, compare
 from .checkpoint import BadCheckpoint, Checkpoint, Key
 from .diagnosis import AnchorBroken
+from .dropping import ObjectDropped
 from .entry import Entry, genesis_hash
 from .errors import EntryConflict, EntryRefused, LedgerBroken, LedgerError, LedgerMissing
 from .ledger import Appended, Head, Ledger
 from .objects import ObjectRef, Objects
+from .repair import LossNotAccepted, Repaired, repair
 from .verify import Problem, Report, verify
 
 __all__ = [
@@ -37,14 +39,20 @@ __all__ = [
     "LedgerBroken",
     "LedgerError",
     "LedgerMissing",
+    "LossNotAccepted",
+    "ObjectDropped",
     "ObjectRef",
     "Objects",
     "Problem",
+    "Repaired",
     "Report",
     "anchor",
+    "attributes",
     "backup",
     "compare",
+    "dropping",
     "genesis_hash",
     "heads",
+    "repair",
     "verify",
 ]

@@ -24,10 +24,13 @@ from .diagnosis import AnchorBroken, compare
 from .errors import LedgerError
 from .kept import KeptHead
 from .ledger import LOCK_WAIT_SECONDS, Ledger
+from .salvage import stated_loss
 from .verify import verify
 
 SIGNING_KEY = "signing_key"
 ANCHOR_REPLACED = "anchor_replaced"
+# What an AnchorBroken is about when the second place keeps the head of other entries, or of more, than there are.
+BEYOND = frozenset({"cut", "restored", "rewritten", "forked"})
 _NAMESPACE = uuid.UUID("f3b0a1de-5a0b-5d55-9e55-0d6a3a4f1a10")
 _ATTEMPTS = 3
 
@@ -77,11 +80,20 @@ class Anchored:
         }
 
 
-def anchor(ledger: Ledger, second: Heads, metadata: Mapping[str, Any], *, accept_replaced: bool = False) -> Anchored:
+def anchor(
+    ledger: Ledger,
+    second: Heads,
+    metadata: Mapping[str, Any],
+    *,
+    accept_replaced: bool = False,
+    accept_loss: bool = False,
+) -> Anchored:
     """Sign all entries that are durable now, and keep the head in ``second``.
 
     :param accept_replaced: take a second place that was lost or made again, after the whole ledger was verified
         with the keys it has; an entry says so.
+    :param accept_loss: take the place of a head whose entries are lost, when an entry ``repaired`` says so. That
+        head stays to be seen in what is kept.
     :raises AnchorBroken: the entries are not those that were kept before, or what was kept is gone.
     :raises LedgerBroken: an entry does not hold.
     :raises GoldenGooseError: the second place does not answer; the entries stay durable and unanchored.
@@ -91,7 +103,7 @@ def anchor(ledger: Ledger, second: Heads, metadata: Mapping[str, Any], *, accept
     with hold(ledger.path / "checkpoint.lock", f"signing the head of {ledger.path}", LOCK_WAIT_SECONDS):
         for attempt in range(_ATTEMPTS):
             try:
-                return _Anchor(ledger, second, metadata, accept_replaced).run()
+                return _Anchor(ledger, second, metadata, accept_replaced, accept_loss).run()
             except HeadMoved:
                 # Somebody with another copy of the ledger was quicker: look again at what is kept now.
                 if attempt + 1 == _ATTEMPTS:
@@ -102,11 +114,15 @@ def anchor(ledger: Ledger, second: Heads, metadata: Mapping[str, Any], *, accept
 class _Anchor:
     """One attempt; the caller holds the lock."""
 
-    def __init__(self, ledger: Ledger, second: Heads, metadata: Mapping[str, Any], accept_replaced: bool) -> None:
+    def __init__(
+        self, ledger: Ledger, second: Heads, metadata: Mapping[str, Any], accept_replaced: bool, accept_loss: bool
+    ) -> None:
         self.ledger = ledger
         self.second = second
         self.metadata = metadata
         self.accept_replaced = accept_replaced
+        self.accept_loss = accept_loss
+        self.lost: KeptHead | None = None
         self.signers = [(version, Key(ledger.origin, public)) for version, public in second.public_keys()]
 
     def run(self) -> Anchored:
@@ -124,8 +140,10 @@ class _Anchor:
             return _result(kept.checkpoint, 0, signers[0][1])
         head = self._signed(Checkpoint(self.ledger.origin, grown.tree.size, grown.tree.root()), signers)
         heads.stage(self.ledger.path, head)
-        document = KeptHead.after(kept, head, grown.hash, [key for _version, key in signers]).document()
-        self.second.write(self.ledger.origin, document, version)
+        keeping = KeptHead.after(kept, head, grown.hash, [key for _version, key in signers])
+        if self.lost is not None:
+            keeping = keeping.after_loss_of(self.lost)
+        self.second.write(self.ledger.origin, keeping.document(), version)
         for _version, key in signers:
             heads.add_key(self.ledger.path, key)
         tree.apply(self.ledger.path, grown, head)
@@ -139,10 +157,20 @@ class _Anchor:
         try:
             compare(self.ledger, kept, [key for _version, key in self.signers])
         except AnchorBroken as error:
-            if error.kind not in ("vault_lost", "vault_older") or not self.accept_replaced:
+            if kept is not None and self.accept_loss and error.kind in BEYOND and self._states_loss(kept.checkpoint):
+                self.lost = kept
+                last = _published(self.ledger, kept.keys)
+                kept = KeptHead.after(None, last, "", kept.keys) if last else None
+            elif error.kind in ("vault_lost", "vault_older") and self.accept_replaced:
+                kept = self._replacing()
+            else:
                 raise
-            kept = self._replacing()
         return version, kept
+
+    def _states_loss(self, head: Checkpoint) -> bool:
+        """Whether an entry says that the last entries of ``head`` were lost."""
+        losses = map(stated_loss, self.ledger.entries())
+        return any(loss is not None and (head.size, head.root) in loss.heads for loss in losses)
 
     def _replacing(self) -> KeptHead:
         """Return the head that the ledger itself proves, after verifying all of it, and say so in an entry."""

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from . import batch, canonical, clock, entry, store, torn
+from . import batch, canonical, clock, entry, fastjson, store, torn
 from .entry import BadLine, Entry
 from .errors import EntryConflict, EntryRefused, LedgerBroken
 from .guard import check_metadata, refuse_secrets, suspicious
@@ -27,8 +27,7 @@ _CLOCK_NAMESPACE = uuid.UUID("0b6d5a52-5d0f-5b0a-8a53-3f0f4e6f2c07")
 _SETTLE_EVERY = 256
 
 
-@dataclass(frozen=True, slots=True)
-class Statement:
+class Statement(NamedTuple):
     """What a caller wants to say; ``data`` and ``metadata`` are canonical bytes, ``id`` may be left to the ledger."""
 
     type: str
@@ -49,29 +48,35 @@ def statements(items: Sequence[Mapping[str, Any]]) -> list[Statement]:
 
     :raises EntryRefused: one is incomplete, not JSON, or holds a secret.
     """
-    checked: list[Statement] = []
     metadata: Any = None
+    values: list[dict[str, Any]] = []
+    about: list[bytes] = []
     encoded = b""
     for item in items:
         if item["metadata"] is not metadata:
             metadata = item["metadata"]
             check_metadata(metadata)
-            encoded = _encoded(metadata)
+            [encoded] = _encoded([dict(metadata)])
             if suspicious(encoded):
                 refuse_secrets(metadata, "metadata")
         data, event = item["data"], item["event"]
         if data.get("event", event) != event:
             raise EntryRefused(f"data.event is '{data['event']}' but the entry is of the event '{event}'.")
-        checked.append(Statement(item["type"], _encoded({**data, "event": event}), encoded, item.get("id")))
-    if suspicious(b"".join(one.data for one in checked)):
+        values.append({**data, "event": event})
+        about.append(encoded)
+    said = _encoded(values)
+    if suspicious(b"".join(said)):
         for item in items:
             refuse_secrets(item["data"])
-    return checked
+    return [
+        Statement(item["type"], data, metadata, item.get("id"))
+        for item, data, metadata in zip(items, said, about, strict=True)
+    ]
 
 
-def _encoded(value: Mapping[str, Any]) -> bytes:
+def _encoded(values: Sequence[dict[str, Any]]) -> list[bytes]:
     try:
-        return canonical.encode(dict(value))
+        return canonical.encode_many(values)
     except canonical.NotCanonical as error:
         raise EntryRefused(f"The entry cannot be written as canonical JSON: {error}.") from error
 
@@ -243,8 +248,9 @@ class Appender:
     ) -> list[tuple[Entry, bool]]:
         group: dict[str, Statement] = {}
         ids: list[str] = []
+        new = _new_ids(len(said))
         for statement, known in zip(said, found, strict=True):
-            id = known.id if known is not None else statement.id or str(uuid.uuid4())
+            id = known.id if known is not None else statement.id or next(new)
             ids.append(id)
             other = group.setdefault(id, statement) if known is None else statement
             if other is not statement and other.content != statement.content:
@@ -293,25 +299,35 @@ class Appender:
             hashes.append(digest)
         # Reading back what is about to be written keeps writer and reader from ever disagreeing.
         try:
-            read = batch.check(lines, sequence, first_previous, self._memory)
+            batch.check(lines, sequence, first_previous, self._memory)
         except batch.Unsure:
             return [entry.accepted(line) for line in lines]
+        values = fastjson.read(b"[" + b",".join([said.data for _id, said in group]) + b"]")
         metadata = {one: canonical.decode_strict(one) for one in {said.metadata for _id, said in group}}
         return [
             Entry(
-                sequence=number,
-                id=id,
-                timestamp=timestamp,
-                type=said.type,
-                event=data["event"],
-                data=data,
-                metadata=dict(metadata[said.metadata]),
-                hash=hashes[number - sequence + 1],
-                previous_hash=hashes[number - sequence],
-                line=lines[number - sequence],
+                number,
+                id,
+                timestamp,
+                said.type,
+                data["event"],
+                data,
+                dict(metadata[said.metadata]),
+                hashes[number - sequence + 1],
+                hashes[number - sequence],
+                lines[number - sequence],
             )
-            for number, (id, said), data in zip(range(sequence, sequence + len(lines)), group, read.data, strict=True)
+            for number, (id, said), data in zip(range(sequence, sequence + len(lines)), group, values, strict=True)
         ]
+
+
+def _new_ids(most: int) -> Iterator[str]:
+    """Yield up to ``most`` new ids, UUIDs of version 4, from one draw of the kernel's random bytes."""
+    digits = os.urandom(16 * most).hex()
+    for start in range(0, len(digits), 32):
+        one = digits[start : start + 32]
+        variant = "89ab"[int(one[16], 16) & 3]
+        yield f"{one[:8]}-{one[8:12]}-4{one[13:16]}-{variant}{one[17:20]}-{one[20:]}"
 
 
 def _own(data: Mapping[str, Any], id: str, metadata: Mapping[str, Any]) -> Statement:

@@ -17,7 +17,7 @@ from typing import Any
 from .. import files
 from ..errors import GoldenGooseError
 from ..locks import hold
-from . import checkpoint, heads, store, tree
+from . import attributes, checkpoint, heads, store, tree
 from .checkpoint import BadCheckpoint, Key
 from .entry import parse
 from .errors import LedgerBroken, LedgerError
@@ -80,6 +80,7 @@ def backup(ledger: Ledger, target: Path | str, full: bool | None = None) -> Back
     _refuse_unsound(ledger, found, folder)
     copy = Ledger.create(folder, ledger.origin, edge=False)
     with hold(copy.lock_path, f"copying {ledger.path} to {folder}", LOCK_WAIT_SECONDS):
+        attributes.restore(folder)
         # Objects first: a copy never holds an entry without what it refers to.
         start = _end_of(copy, since.head if since else None)
         copied_objects = _copy_objects(ledger, copy, start, found.bytes)
@@ -188,6 +189,8 @@ def _copy_objects(source: Ledger, copy: Ledger, start: int, size: int) -> int:
                 if sha256 in seen:
                     continue
                 seen.add(sha256)
+                if not source.objects.path(sha256).exists():
+                    continue  # Retention dropped it: the ledger was verified.
                 if copy.objects.problem(reference):
                     copy.objects.put_file(source.objects.path(sha256))
                     copied += 1

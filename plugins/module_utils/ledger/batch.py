@@ -3,9 +3,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Check many lines at once, exactly as :func:`entry.parse` and the chain would one by one.
 
-A line is taken apart where the previous hash and the sequence, which are known, and the metadata, which rarely
-changes, say that it must be. If the parts are canonical then so is the whole, since canonical JSON has one way to put
-them together. Whatever is not plainly right is left to ``entry.parse``: the fast way may only accept.
+A line is taken apart at its member ``hash``. What follows that is known but for id, time and type: the previous hash
+and the sequence have to be these, and the metadata rarely changes. So lines are looked at in columns: each column is
+joined and compared as a whole, which costs one step of Python for many lines. If the parts are canonical then so is
+the whole, since canonical JSON has one way to put them together. Whatever is not plainly right is left to
+``entry.parse``: the fast way may only accept.
 """
 
 from __future__ import annotations
@@ -14,23 +16,34 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any
 
 from . import canonical, entry, fastjson
 from .entry import BadLine
 from .objects import MARK, ObjectRef, references
+from .shapes import Shapes
 
+_DATA_MARK = b'{"data":'
 _HASH_MARK = b',"hash":"'
-_HASH_MEMBER = len(_HASH_MARK) + 64 + 1
-_ID = slice(7, 43)  # after ',"id":"'
-_MIDDLE = b'","metadata":%b,"previous_hash":"%b","sequence":%d,"timestamp":"'
+# Of what stands after that mark: the hash and the name of the next member, the id, and where metadata begins.
+_ID_MARK = '","id":"'
+_STATED = slice(0, 72)
+_ID = slice(72, 108)
+_MIDDLE = 108
+# The part of it that is in the hash.
+_HASHED = slice(65, None)
+_TIME_MARK = ',"timestamp":"'
 _TIME_LENGTH = 24
 _ENDS = frozenset(f'","type":"{kind}"}}'.encode() for kind in entry.TYPES)
 _ID_DASHES = (8, 13, 18, 23)
 _HEX = b"0123456789abcdef"
 _SECOND = re.compile(rb"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:[0-5]\d\.")
+# To learn a shape takes as long as to check some hundred lines.
+_LEARN_FROM = 128
 _DATA_DEPTH = canonical.MAX_DEPTH - 1
+
+# A line before its hash, the mark, and what stands after it.
+_Halves = Sequence[tuple[bytes, bytes, bytes]]
 
 
 class Unsure(Exception):
@@ -39,16 +52,23 @@ class Unsure(Exception):
 
 @dataclass(slots=True)
 class Batch:
-    """Lines that hold and follow each other: of each, in order, id and time as bytes, and the data."""
+    """Lines that hold and follow each other: of each, in order, id and time as bytes."""
 
     sequence: int
     previous_hash: str
-    count: int = 0
-    last_hash: str = ""
+    last_hash: str
     ids: list[bytes] = field(default_factory=list)
     times: list[bytes] = field(default_factory=list)
-    data: list[dict[str, Any]] = field(default_factory=list)
     references: list[tuple[int, ObjectRef]] = field(default_factory=list)
+
+    @property
+    def count(self) -> int:
+        return len(self.ids)
+
+    @property
+    def next(self) -> int:
+        """The sequence of the next line."""
+        return self.sequence + len(self.ids)
 
 
 @dataclass(slots=True)
@@ -58,6 +78,12 @@ class Memory:
     metadata: bytes = b"{}"
     events: set[str] = field(default_factory=set)
     seconds: set[bytes] = field(default_factory=set)
+    shapes: Shapes = field(default_factory=Shapes)
+
+    @property
+    def middle(self) -> bytes:
+        """What stands between an id and the previous hash."""
+        return b'","metadata":%b,"previous_hash":"' % self.metadata
 
 
 def check(lines: Sequence[bytes], sequence: int, previous_hash: str, memory: Memory) -> Batch:
@@ -67,64 +93,71 @@ def check(lines: Sequence[bytes], sequence: int, previous_hash: str, memory: Mem
     """
     if max(map(len, lines)) > entry.MAX_LINE_BYTES:
         raise Unsure
-    batch = Batch(sequence, previous_hash)
-    taken: list[bytes] = []
-    parts: list[bytes] = []
-    numbers: list[int] = []
-    ids, times = batch.ids, batch.times
-    sha256 = hashlib.sha256
-    previous = previous_hash.encode()
-    for line in lines:
-        cut = line.find(_HASH_MARK)
-        rest = line[cut + _HASH_MEMBER :]
-        digest = sha256(line[:cut] + rest).hexdigest().encode()
-        middle = b'","metadata":%b,"previous_hash":"%b","sequence":%d,"timestamp":"' % (
-            memory.metadata,
-            previous,
-            sequence,
-        )
-        end = 43 + len(middle) + _TIME_LENGTH
-        if (
-            line[cut + 9 : cut + _HASH_MEMBER] == digest + b'"'
-            and rest.startswith(middle, 43)
-            and rest[end:] in _ENDS
-            and line.startswith(b'{"data":{')
-            and rest.startswith(b',"id":"')
-        ):
-            taken.append(line)
-            parts.append(line[8:cut])
-            numbers.append(sequence)
-            ids.append(rest[_ID])
-            times.append(rest[end - _TIME_LENGTH : end])
-            previous = digest
+    batch = Batch(sequence, previous_hash, previous_hash)
+    halves = [line.partition(_HASH_MARK) for line in lines]
+    place = 0
+    while place < len(lines):
+        if alike := _alike(halves, place, batch.next, memory):
+            _many(halves[place : place + alike], batch, memory)
+            place += alike
         else:
-            previous = _one(line, sequence, previous, batch, memory)
-        sequence += 1
-    batch.data[:0] = _check_data(taken, parts, numbers, batch, memory)
-    if len(numbers) != len(lines):
-        batch.data = _in_order(batch, numbers)
-    batch.references.sort(key=_number)
-    _check_ids(ids)
-    _check_times(times, memory)
-    batch.count, batch.last_hash = len(ids), previous.decode()
+            _one(lines[place], batch, memory)
+            place += 1
+    _check_ids(batch.ids)
+    _check_times(batch.times, memory)
     return batch
 
 
-def _number(found: tuple[int, ObjectRef]) -> int:
-    return found[0]
+def _alike(halves: _Halves, place: int, sequence: int, memory: Memory) -> int:
+    """Return how many from ``place`` on have the metadata of before, and sequences with the same number of digits."""
+    more_digits: int = 10 ** len(str(sequence))
+    middle, end = memory.middle, min(len(halves), place + more_digits - sequence)
+    for number in range(place, end):
+        if not halves[number][2].startswith(middle, _MIDDLE):
+            return number - place
+    return end - place
 
 
-def _one(line: bytes, sequence: int, previous: bytes, batch: Batch, memory: Memory) -> bytes:
+def _many(halves: _Halves, batch: Batch, memory: Memory) -> None:
+    """Check lines that :func:`_alike` has counted, and add what they hold to ``batch``."""
+    sha256 = hashlib.sha256
+    hashes = [sha256(before + after[_HASHED]).hexdigest() for before, _mark, after in halves]
+    rows = [after for _before, _mark, after in halves]
+    _check_column(rows, _STATED, "", hashes, _ID_MARK)
+    middle = memory.middle
+    previous = [batch.last_hash, *hashes[:-1]]
+    links = [f'{one}","sequence":{number}' for number, one in enumerate(previous, batch.next)]
+    time = _MIDDLE + len(middle) + len(links[0]) + len(_TIME_MARK)
+    _check_column(rows, slice(_MIDDLE, time), middle.decode(), links, _TIME_MARK)
+    end = time + _TIME_LENGTH
+    if not _ENDS.issuperset([row[end:] for row in rows]):
+        raise Unsure
+    _check_data(halves, batch, memory)
+    batch.ids += [row[_ID] for row in rows]
+    batch.times += [row[time:end] for row in rows]
+    batch.last_hash = hashes[-1]
+
+
+def _check_column(rows: Sequence[bytes], where: slice, before: str, texts: Sequence[str], after: str) -> None:
+    """Check that each row has ``before``, its one of ``texts`` (all of one length) and ``after`` at ``where``.
+
+    ``where`` is as long as these are together. So a row that ends too early makes the whole too short.
+    """
+    expected = before + (after + before).join(texts) + after
+    if b"".join([row[where] for row in rows]) != expected.encode():
+        raise Unsure
+
+
+def _one(line: bytes, batch: Batch, memory: Memory) -> None:
     """Check one line the exact way; remember its metadata, which the next ones may share."""
     found = _parsed(line)
-    if found.sequence != sequence or found.previous_hash.encode() != previous:
+    if found.sequence != batch.next or found.previous_hash != batch.last_hash:
         raise Unsure
+    batch.references += [(found.sequence, reference) for reference in references(found.data)]
     batch.ids.append(found.id.encode())
     batch.times.append(found.timestamp.encode())
-    batch.data.append(found.data)
-    batch.references += [(sequence, reference) for reference in references(found.data)]
+    batch.last_hash = found.hash
     memory.metadata = canonical.encode(found.metadata)
-    return found.hash.encode()
 
 
 def _parsed(line: bytes) -> entry.Entry:
@@ -134,40 +167,54 @@ def _parsed(line: bytes) -> entry.Entry:
         raise Unsure from error
 
 
-def _check_data(
-    lines: Sequence[bytes], parts: list[bytes], numbers: Sequence[int], batch: Batch, memory: Memory
-) -> list[dict[str, Any]]:
-    """Return each of ``parts``, the data of ``lines``, after checking that it is a canonical object with an event."""
-    values = _values(parts)
-    sound = _all_sound(parts, values, memory)
-    for place, part in enumerate(parts):
-        if not sound and not _sound(part, values[place], memory):
-            values[place] = _parsed(lines[place]).data
-        if MARK in part:
-            batch.references += [(numbers[place], reference) for reference in references(values[place])]
-    return values
+def _check_data(halves: _Halves, batch: Batch, memory: Memory) -> None:
+    """Check that the data of each line is a canonical object with an event; note which objects it refers to."""
+    if {before[: len(_DATA_MARK)] for before, _mark, _after in halves} != {_DATA_MARK}:
+        raise Unsure
+    parts = [before[len(_DATA_MARK) :] for before, _mark, _after in halves]
+    joined = b",".join(parts)
+    places = memory.shapes.unknown(parts, joined)
+    if places:
+        _check_parts([parts[place] for place in places], memory)
+    if MARK in joined:
+        for number, part in enumerate(parts, batch.next):
+            if MARK in part:
+                batch.references += [(number, reference) for reference in references(fastjson.read(part))]
 
 
-def _in_order(batch: Batch, numbers: Sequence[int]) -> list[dict[str, Any]]:
-    """Return the data of a batch in the order of its lines: first come those of ``numbers``, then all others."""
-    taken = set(numbers)
-    others = (number for number in range(batch.sequence, batch.sequence + len(batch.data)) if number not in taken)
-    by_number = dict(zip((*numbers, *others), batch.data, strict=True))
-    return [by_number[number] for number in sorted(by_number)]
+def _check_parts(parts: Sequence[bytes], memory: Memory) -> None:
+    """Check data of a shape that is not known, and learn the first of several."""
+    joined = b",".join(parts)
+    values = _values(joined, len(parts))
+    if not _all_sound(parts, values, joined, memory):
+        for part, value in zip(parts, values, strict=True):
+            if not _sound(part, value, memory) and not _exact(part):
+                raise Unsure
+    elif len(parts) >= _LEARN_FROM:
+        memory.shapes.learn(values[0])
 
 
-def _values(parts: Sequence[bytes]) -> list[Any]:
+def _exact(part: bytes) -> bool:
+    """Say whether ``part`` is canonical data, by the slow way."""
+    try:
+        value = canonical.decode_strict(b'{"data":' + part + b"}")["data"]
+    except canonical.NotCanonical:
+        return False
+    return isinstance(value, dict) and isinstance(value.get("event"), str) and entry.is_event(value["event"])
+
+
+def _values(joined: bytes, count: int) -> list[Any]:
     try:
         # One call for all is much faster. Should parts only be JSON together, they are not what is written of them.
-        values = fastjson.read(b"[" + b",".join(parts) + b"]")
-        if len(values) == len(parts):
+        values = fastjson.read(b"[" + joined + b"]")
+        if len(values) == count:
             return list(values)
     except (ValueError, RecursionError):
         pass
-    return [None] * len(parts)
+    return [None] * count
 
 
-def _all_sound(parts: list[bytes], values: list[Any], memory: Memory) -> bool:
+def _all_sound(parts: Sequence[bytes], values: list[Any], joined: bytes, memory: Memory) -> bool:
     """Say whether :func:`_sound` is true of each, in fewer steps."""
     try:
         if not {dict}.issuperset(map(type, values)) or not memory.events.issuperset(
@@ -178,9 +225,7 @@ def _all_sound(parts: list[bytes], values: list[Any], memory: Memory) -> bool:
             return False
     except (KeyError, ValueError, TypeError, RecursionError):
         return False
-    same = fastjson.SAME.issuperset
-    ascii = b"".join(parts).isascii()
-    return all((ascii and same(map(type, value.values()))) or fastjson.plain(value, _DATA_DEPTH) for value in values)
+    return fastjson.all_plain(values, _DATA_DEPTH, keys=not joined.isascii())
 
 
 def _sound(part: bytes, value: Any, memory: Memory) -> bool:
@@ -220,7 +265,7 @@ def _check_times(times: list[bytes], memory: Memory) -> None:
         or joined[23::24] != b"Z" * count
         or not all(joined[place::24].isdigit() for place in (20, 21, 22) if count)
         or not all(_SECOND.fullmatch(second) for second in seconds)
-        or any(first > second for first, second in pairwise(times))
+        or sorted(times) != times
     ):
         raise Unsure
     if len(memory.seconds) > 1 << 16:

@@ -9,8 +9,7 @@ import hashlib
 import re
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import canonical
 from .errors import EntryRefused
@@ -34,8 +33,7 @@ class BadLine(ValueError):
         self.kind = kind
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One entry, exactly as its line holds it.
 
     ``data`` includes ``event``. ``line`` is the exact bytes without the final line feed; ``hash`` is the

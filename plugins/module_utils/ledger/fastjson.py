@@ -10,7 +10,8 @@ the kind for which they do. Everything else is left to ``canonical``, which is e
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from typing import Any
 
 try:
@@ -23,6 +24,8 @@ MAX_SAFE_INTEGER = 2**53 - 1
 # an exponent. Whole doubles are written without ".0" by ECMAScript only.
 _SMALLEST, _LARGEST = 1e-4, 1e15
 _TEXT = frozenset({str})
+_CONTAINERS = frozenset({dict, list, tuple})
+_KINDS = _CONTAINERS | {str, bool, int, float, type(None)}
 
 
 def plain(value: Any, depth: int) -> bool:
@@ -58,6 +61,47 @@ def plain(value: Any, depth: int) -> bool:
     if kind is list or kind is tuple:
         return depth > 0 and all(plain(item, depth - 1) for item in value)
     return False
+
+
+def all_plain(values: Sequence[Any], depth: int, keys: bool = True) -> bool:
+    """Say whether :func:`plain` is true of each of ``values``: all of them at once, one level of nesting after another.
+
+    :param keys: false when all keys are known to be ASCII texts, as those that were read from ASCII are.
+    """
+    level: Sequence[Any] = values
+    while True:
+        kinds = set(map(type, level))
+        if SAME.issuperset(kinds):
+            return True
+        if not _KINDS.issuperset(kinds):
+            return False
+        if float in kinds and not _plain_doubles([value for value in level if type(value) is float]):
+            return False
+        if int in kinds and int not in SAME and not all(plain(value, 0) for value in level if type(value) is int):
+            return False
+        if _CONTAINERS.isdisjoint(kinds):
+            return True
+        if depth <= 0:
+            return False
+        depth -= 1
+        objects = [value for value in level if type(value) is dict]
+        if keys and not _plain_keys(list(chain.from_iterable(objects))):
+            return False
+        inner: list[Iterable[Any]] = [chain.from_iterable(map(dict.values, objects))]
+        if not {list, tuple}.isdisjoint(kinds):
+            inner += [value for value in level if type(value) is list or type(value) is tuple]
+        level = list(chain.from_iterable(inner))
+
+
+def _plain_doubles(doubles: Sequence[float]) -> bool:
+    return all(_SMALLEST <= abs(one) < _LARGEST for one in doubles) and not any(map(float.is_integer, doubles))
+
+
+def _plain_keys(keys: Sequence[Any]) -> bool:
+    if not _TEXT.issuperset(map(type, keys)):
+        return False
+    joined = "".join(keys)
+    return joined.isascii() or max(joined) <= "\uffff"
 
 
 def _with_orjson() -> tuple[Callable[[Any], bytes], Callable[[bytes], Any]]:

@@ -24,8 +24,12 @@ _SECRET_VALUE = re.compile(
 )
 
 
-# What the canonical bytes of a value have, in lower case, when there may be a secret in it.
-_MARKS = (b'"hv', b'"s.', b'"b.', b'"eyj', b"private key-----", *(f'"{key}"'.encode() for key in sorted(_SECRET_KEYS)))
+# What the canonical bytes of a value have, in lower case, when there may be a secret in it. One expression that begins
+# with a quotation mark: to look for each name on its own takes twice as long.
+_MARKS = re.compile(
+    b'"(?:hv|s\\.|b\\.|eyj|' + b"|".join(re.escape(key.encode()) + b'"' for key in sorted(_SECRET_KEYS)) + b")"
+)
+_PEM_MARK = b"private key-----"
 
 
 def suspicious(encoded: bytes) -> bool:
@@ -33,7 +37,7 @@ def suspicious(encoded: bytes) -> bool:
     if not encoded.isascii():
         return True  # Letters such as the Kelvin sign become ASCII in lower case.
     lower = encoded.lower()
-    return any(mark in lower for mark in _MARKS)
+    return _PEM_MARK in lower or _MARKS.search(lower) is not None
 
 
 def check_metadata(metadata: Mapping[str, Any]) -> None:

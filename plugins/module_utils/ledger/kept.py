@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from . import checkpoint
@@ -23,13 +23,15 @@ _MAX_HISTORY = 200
 class KeptHead:
     """The latest head: its signed note, all keys that ever signed, the hash of the last entry, and older heads.
 
-    ``history`` has (size, root) of older heads, ascending.
+    ``history`` has (size, root) of older heads, ascending; ``lost`` of heads whose entries were lost, which an entry
+    ``repaired`` states.
     """
 
     checkpoint: Checkpoint
     keys: tuple[Key, ...]
     hash: str
     history: tuple[tuple[int, bytes], ...] = ()
+    lost: tuple[tuple[int, bytes], ...] = ()
 
     @classmethod
     def parse(cls, document: Mapping[str, Any], origin: str) -> KeptHead:
@@ -42,14 +44,15 @@ class KeptHead:
                 raise LedgerError(f"The head kept for '{origin}' is not of the format {FORMAT}.")
             keys = tuple(Key.parse(text) for text in document["keys"])
             head = checkpoint.parse(document["note"], keys)
-            history = tuple((int(size), base64.b64decode(root)) for size, root in document["history"])
+            history = _heads(document["history"])
+            lost = _heads(document.get("lost", ()))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise LedgerError(f"The head kept for '{origin}' cannot be read ({type(error).__name__}).") from error
         except BadCheckpoint as error:
             raise LedgerError(f"The head kept for '{origin}' does not hold: {error}") from error
         if head.origin != origin:
             raise LedgerError(f"The head kept for '{origin}' is of '{head.origin}'.")
-        return cls(head, keys, str(document.get("hash", "")), history)
+        return cls(head, keys, str(document.get("hash", "")), history, lost=lost)
 
     @classmethod
     def after(cls, before: KeptHead | None, head: Checkpoint, hash: str, keys: Sequence[Key]) -> KeptHead:
@@ -59,16 +62,33 @@ class KeptHead:
         if len(history) > _MAX_HISTORY:
             half = _MAX_HISTORY // 2
             history = (*history[:half:2], *history[half:])
-        return cls(head, (*known, *(key for key in keys if key not in known)), hash, history)
+        lost = before.lost if before else ()
+        return cls(head, (*known, *(key for key in keys if key not in known)), hash, history, lost=lost)
+
+    def after_loss_of(self, before: KeptHead) -> KeptHead:
+        """Return it as what takes the place of ``before``, whose last entries are lost: that stays to be seen."""
+        head = before.checkpoint
+        keys = (*before.keys, *(key for key in self.keys if key not in before.keys))
+        older = tuple(one for one in before.history if one[0] < self.checkpoint.size and one not in self.history)
+        return replace(self, keys=keys, history=(*older, *self.history), lost=(*before.lost, (head.size, head.root)))
 
     def document(self) -> dict[str, Any]:
         """Return the JSON document."""
-        return {
+        lost = {"lost": _listed(self.lost)} if self.lost else {}
+        return lost | {
             "format": FORMAT,
             "origin": self.checkpoint.origin,
             "size": self.checkpoint.size,
             "note": self.checkpoint.note,
             "keys": [str(key) for key in self.keys],
             "hash": self.hash,
-            "history": [[size, base64.b64encode(root).decode()] for size, root in self.history],
+            "history": _listed(self.history),
         }
+
+
+def _heads(listed: Iterable[tuple[int, str]]) -> tuple[tuple[int, bytes], ...]:
+    return tuple((int(size), base64.b64decode(root)) for size, root in listed)
+
+
+def _listed(found: Iterable[tuple[int, bytes]]) -> list[list[Any]]:
+    return [[size, base64.b64encode(root).decode()] for size, root in found]

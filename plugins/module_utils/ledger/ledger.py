@@ -18,7 +18,7 @@ from typing import Any
 
 from .. import files
 from ..locks import hold
-from . import canonical, clock, entry, store, tree
+from . import attributes, canonical, clock, entry, store, tree
 from .appending import Appender, Statement, broken, statements
 from .entry import BadLine, Entry
 from .errors import EntryConflict, LedgerBroken, LedgerError, LedgerMissing
@@ -148,6 +148,7 @@ class Ledger:
         said = statements(items)
         try:
             with hold(self.lock_path, what, LOCK_WAIT_SECONDS):
+                attributes.restore(self.path)
                 found = self._appender.append(said, self._now(), items[0]["metadata"])
         except OSError as error:
             raise LedgerError(

@@ -11,6 +11,7 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -104,7 +105,12 @@ class Objects:
 
     def _holds(self, sha256: str, size: int) -> bool:
         path = self.path(sha256)
-        return path.is_file() and path.stat().st_size == size and sha256_file(path) == sha256
+        if not (path.is_file() and path.stat().st_size == size and sha256_file(path) == sha256):
+            return False
+        # Retention leaves alone what was kept a moment ago, since an entry may be about to refer to it.
+        with suppress(OSError):
+            os.utime(path)
+        return True
 
     def _write(self, blocks: Iterator[bytes], what: str) -> tuple[str, int]:
         for folder in (self.root.parent, self.root):

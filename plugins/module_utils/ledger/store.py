@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from . import attributes
 from .entry import MAX_LINE_BYTES
 from .errors import LedgerBroken, LedgerError
 
@@ -31,7 +32,8 @@ def opened(path: Path, write: bool = True) -> Iterator[int]:
     :raises LedgerError: it cannot be opened.
     """
     try:
-        descriptor = os.open(path, (os.O_RDWR if write else os.O_RDONLY) | os.O_CLOEXEC)
+        # O_APPEND is what an append-only file demands; a writer never writes anywhere but at the end.
+        descriptor = os.open(path, (os.O_RDWR | os.O_APPEND if write else os.O_RDONLY) | os.O_CLOEXEC)
     except FileNotFoundError as error:
         raise LedgerBroken(
             f"{path} is missing although the ledger exists; restore the ledger from its backup.", sequence=None
@@ -104,7 +106,7 @@ def write_line(descriptor: int, line: bytes, size: int, path: Path) -> int:
             written += os.pwrite(descriptor, rest[written:], size + written)
         os.fsync(descriptor)
     except OSError as error:
-        undone = _cut_back(descriptor, size)
+        undone = _cut_back(descriptor, size, path)
         raise LedgerError(
             f"Cannot append to {path}: {error.strerror or error}; {undone}. Free some space or repair the disk, "
             "then run this again."
@@ -112,12 +114,13 @@ def write_line(descriptor: int, line: bytes, size: int, path: Path) -> int:
     return size + len(record)
 
 
-def _cut_back(descriptor: int, size: int) -> str:
+def _cut_back(descriptor: int, size: int, path: Path) -> str:
     try:
-        os.ftruncate(descriptor, size)
-        os.fsync(descriptor)
-    except OSError as error:
-        return f"what was written of it could not be taken back ({error.strerror or error})"
+        with attributes.lifted(descriptor, path):
+            os.ftruncate(descriptor, size)
+            os.fsync(descriptor)
+    except (OSError, LedgerError) as error:
+        return f"what was written of it could not be taken back ({getattr(error, 'strerror', None) or error})"
     return "nothing of the entry was kept"
 
 

@@ -123,7 +123,8 @@ def _summary(descriptor: int, start: int, end: int, memory: Memory, leaves: bool
     data = os.pread(descriptor, end - start, start)
     if len(data) != end - start or not data.endswith(b"\n"):
         return None
-    lines = data[:-1].split(b"\n")
+    lines = data.split(b"\n")
+    lines.pop()  # What stands after the last feed: nothing.
     del data
     try:
         first = entry.parse(lines[0])

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..files import make_dirs, sync_directory, write_atomic
+from . import attributes
 from .errors import LedgerError
 
 _PENDING = ".pending"
@@ -63,8 +64,9 @@ def set_aside(descriptor: int, size: int, folder: Path) -> None:
     name = f"{size}-{hashlib.sha256(tail).hexdigest()[:16]}.part"
     write_atomic(folder / (name + _PENDING), tail, 0o640)
     try:
-        os.ftruncate(descriptor, size)
-        os.fsync(descriptor)
+        with attributes.lifted(descriptor, folder.parent / "entries.jsonl"):
+            os.ftruncate(descriptor, size)
+            os.fsync(descriptor)
     except OSError as error:
         raise LedgerError(f"Cannot repair the end of the ledger beside {folder}: {error.strerror or error}.") from error
 

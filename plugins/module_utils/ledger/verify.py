@@ -8,17 +8,18 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
-from . import entry, store, sweep, tree
+from . import dropping, entry, store, sweep, tree
 from .checkpoint import Key
 from .entry import BadLine, Entry
 from .errors import LedgerBroken, LedgerError, LedgerMissing
 from .ledger import Head, read_origin
 from .merkle import HASH_BYTES, leaf_hash
 from .objects import ObjectRef, Objects, references
-from .treecheck import TreeCheck
+from .treecheck import SIGNING_MARK, TreeCheck
 
 # A ledger that is garbage from end to end needs no report of a million lines.
 MAX_PROBLEMS = 100
@@ -53,7 +54,8 @@ class Report:
     ``state`` is ``intact``, ``broken`` (an entry cannot be believed), ``incomplete`` (entries hold, but an
     object is missing or altered, or the last line is unfinished) or ``nothing_to_verify`` (no entry at all,
     which proves nothing). ``size`` is the number of entries, ``head`` the last hash, ``bytes`` the length of
-    the whole lines, ``signed`` how many entries the latest checkpoint has (0 without one). At most
+    the whole lines, ``signed`` how many entries the latest checkpoint has (0 without one), ``dropped`` how many
+    objects retention dropped, as an entry says (they are not among ``objects``). At most
     ``MAX_PROBLEMS`` problems are kept; ``problem_count`` counts them all.
     """
 
@@ -63,6 +65,7 @@ class Report:
     head: str | None = None
     bytes: int = 0
     objects: int = 0
+    dropped: int = 0
     signed: int = 0
     trusted: int = 0
     problem_count: int = 0
@@ -90,7 +93,8 @@ class Report:
         """Return the finding in one sentence."""
         if self.state == "intact":
             which = f"All {self.size} entries" if not self.trusted else f"The {self.size - self.trusted} new entries"
-            return f"{which} of '{self.origin}' hold, and so do {self.objects} objects."
+            dropped = f"; {self.dropped} were dropped by retention" if self.dropped else ""
+            return f"{which} of '{self.origin}' hold, and so do {self.objects} objects{dropped}."
         if not self.problems:
             return "There is nothing to verify: the ledger has no entries."
         first = self.problems[0]
@@ -105,6 +109,7 @@ class Report:
             "size": self.size,
             "head": self.head,
             "objects": self.objects,
+            "dropped": self.dropped,
             "signed": self.signed,
             "unanchored": self.unanchored,
             "trusted": self.trusted,
@@ -163,6 +168,7 @@ class _Check:
         self.report = report
         self.objects = Objects(folder / "objects" / "sha256")
         self.objects_seen: set[str] = set()
+        self.objects_missing: dict[str, tuple[int, str]] = {}
         # Hashes of all ids, 8 bytes an entry: the only thing that grows with the ledger.
         self.ids = array("q")
         self.head = Head(0, entry.genesis_hash(report.origin or ""))
@@ -178,6 +184,7 @@ class _Check:
                 start = self._begin(descriptor, whole, trusted)
                 if start is not None:
                     self._read(descriptor, start, whole)
+                    self._missing(descriptor, start, whole)
                     self.report.bytes = whole
                     self._tree(descriptor, start, whole)
                 if size > whole:
@@ -235,7 +242,8 @@ class _Check:
     def _tree(self, descriptor: int, start: int, whole: int) -> None:
         """Finish the comparison with the tree; when only new entries were looked at, with its right edge."""
         if start == 0:
-            self.tree.finish(line.removesuffix(b"\n") for _at, line in store.lines_from(descriptor, 0, whole))
+            named = not self.tree.wanted and store.contains(descriptor, SIGNING_MARK, whole)
+            self.tree.finish((line.removesuffix(b"\n") for _at, line in store.lines_from(descriptor, 0, whole)), named)
         elif self.tree.latest is not None:
             try:
                 tree.edge(self.entries_path.parent, self.report.origin or "", self.tree.latest)
@@ -303,11 +311,14 @@ class _Check:
     def _duplicates(self, descriptor: int, start: int, whole: int) -> None:
         """Report ids that occur twice. Equal hashes only tell where to look: then the lines are read again."""
         suspects: set[int] = set()
-        share = 1 << (len(self.ids) >> _SHARE_BITS).bit_length()
-        for part in range(share):  # A share at a time, so that memory stays bounded.
-            mine = [id for id in self.ids if id % share == part] if share > 1 else self.ids
-            if len(unique := set(mine)) != len(mine):
-                suspects |= _repeated(mine, unique)
+        # A share at a time, so that memory stays bounded; one byte of each says to which one it belongs.
+        share = min(256, 1 << (len(self.ids) >> _SHARE_BITS).bit_length())
+        some_byte = bytes(memoryview(self.ids).cast("B")[:: self.ids.itemsize])
+        for part in range(share):
+            chosen = some_byte.translate(bytes(byte % share == part for byte in range(256)))
+            unique = set(compress(self.ids, chosen))
+            if len(unique) != sum(chosen):
+                suspects |= _repeated(compress(self.ids, chosen), unique)
         if not suspects:
             return
         first_of: dict[str, int] = {}
@@ -332,7 +343,22 @@ class _Check:
         self.objects_seen.add(reference["sha256"])
         self.report.objects += 1
         if problem := self.objects.problem(reference):
-            self.report.add(sequence, *problem)
+            if problem[0] == "object_missing":
+                self.objects_missing[reference["sha256"]] = (sequence, problem[1])
+            else:
+                self.report.add(sequence, *problem)
+
+    def _missing(self, descriptor: int, start: int, whole: int) -> None:
+        """Report the objects that are missing, but for those that an entry says retention dropped."""
+        if not self.objects_missing:
+            return
+        lines = (line.removesuffix(b"\n") for _offset, line in store.lines_from(descriptor, start, whole))
+        dropped = dropping.excused(lines, self.objects_missing)
+        self.report.dropped = len(dropped)
+        self.report.objects -= len(dropped)
+        for sha256, (sequence, message) in self.objects_missing.items():
+            if sha256 not in dropped:
+                self.report.add(sequence, "object_missing", message)
 
 
 def _repeated(ids: Iterable[int], unique: set[int]) -> set[int]:

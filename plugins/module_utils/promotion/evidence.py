@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import GoldenGooseError
-from ..ledger import Entry, Ledger, LedgerBroken, LedgerError, ObjectRef, Report, verify
+from ..ledger import Entry, Ledger, LedgerBroken, LedgerError, ObjectRef, Report, dropping, verify
 from ..locks import LockHeld
 from .model import gate_step, step_id
 
@@ -59,7 +59,7 @@ class Evidence:
 
     def load(self, reference: ObjectRef) -> bytes:
         """Return the bytes of a ledger object, checked against its digest."""
-        return self.ledger.objects.read(reference["sha256"])
+        return dropping.read(self.ledger, reference["sha256"])
 
     def require_sound(self) -> Report:
         """Verify the whole ledger and refuse to go on with one that was altered or cut.

@@ -375,6 +375,9 @@ class Finding:
         self.wrong: list[str] = []
         self.gaps: list[str] = []
         self.facts: list[str] = []
+        # Objects that are missing, each with the last entry that refers to it; those that an entry says were dropped.
+        self.missing: dict[str, int] = {}
+        self.dropped: dict[str, int] = {}
 
     def status(self) -> int:
         return BROKEN if self.wrong else INCOMPLETE if self.gaps else INTACT
@@ -429,10 +432,13 @@ def verify_ledger(arguments: argparse.Namespace, folder: Path, finding: Finding)
                 finding.gaps.append("the last line is unfinished; the next append sets it aside")
                 break
             entry = chain.add(line[:-1])
+            if entry["data"]["event"] == "repaired" and isinstance(entry["data"].get("lost"), dict):
+                finding.facts.append(lost_of(entry))
             if arguments.objects:
                 check_objects(folder, entry, finding)
             if chain.size in signed and chain.root() != signed.pop(chain.size):
                 raise Broken(f"the first {chain.size} entries are not those that were signed", chain.size - 1)
+    judge_missing(finding)
     for size in sorted(signed):
         if size > chain.size:
             raise Broken(f"{size} entries were signed, but there are {chain.size}: the tail was cut off", chain.size)
@@ -441,6 +447,11 @@ def verify_ledger(arguments: argparse.Namespace, folder: Path, finding: Finding)
         return NOTHING
     finding.facts.append(f"{chain.size - begin} entries verified, head {chain.size} {chain.previous}")
     return finding.status()
+
+
+def lost_of(entry: dict[str, Any]) -> str:
+    lost = entry["data"]["lost"]
+    return f"entry {entry['sequence']} says that {lost.get('count')} entries after it were lost: a repair gave them up"
 
 
 def signed_roots(folder: Path, keys: Sequence[Key], origin: str, finding: Finding) -> dict[int, bytes]:
@@ -501,11 +512,23 @@ def start_of_line(stream: BinaryIO, position: int) -> int:
     return 0
 
 
+def judge_missing(finding: Finding) -> None:
+    """What an entry after the last reference lists as dropped is not missing."""
+    dropped = [digest for digest, last in finding.missing.items() if finding.dropped.get(digest, -1) > last]
+    for digest in sorted(set(finding.missing) - set(dropped)):
+        finding.gaps.append(f"an object of entry {finding.missing[digest]} is missing: {digest}")
+    if dropped:
+        finding.facts.append(f"{len(dropped)} objects were dropped by retention, as entries say")
+
+
 def check_objects(folder: Path, entry: dict[str, Any], finding: Finding) -> None:
+    if entry["data"]["event"] == "objects_dropped":
+        for one in entry["data"].get("objects", ()):
+            finding.dropped[one["sha256"]] = entry["sequence"]
     for digest, size in references(entry["data"]):
         path = folder / "objects" / "sha256" / digest[:2] / digest
         if not re.fullmatch(r"[0-9a-f]{64}", digest) or not path.is_file():
-            finding.gaps.append(f"an object of entry {entry['sequence']} is missing: {digest}")
+            finding.missing[digest] = entry["sequence"]
         elif path.stat().st_size != size or sha256(path.read_bytes()).hex() != digest:
             finding.gaps.append(f"an object of entry {entry['sequence']} was altered: {digest}")
 

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -126,3 +128,76 @@ def test_store_four_times(run: Run, tmp_path: Path) -> None:
     assert [result["changed"] for result in results] == [True, True, False, False]
     assert (tmp_path / "deep" / "ledger").stat().st_mode & 0o777 == 0o750
     assert "is of the origin" in run("evidence_store", **{**said, "origin": "example.test/other"})["msg"]
+
+
+def test_store_append_only_and_absent_four_times(run: Run, tmp_path: Path) -> None:
+    said = {"ledger": tmp_path / "ledger", "origin": "example.test/sandbox"}
+    run("evidence_store", **said)
+    results = [run("evidence_store", check=check, append_only="auto", **said) for check in (True, False, True, False)]
+    if not any("is not append-only" in str(warning) for warning in results[1].get("warnings", ())):
+        assert [result["changed"] for result in results] == [True, True, False, False]
+        with pytest.raises(PermissionError):
+            (tmp_path / "ledger" / "entries.jsonl").unlink()
+    results = [run("evidence_store", check=check, state="absent", **said) for check in (True, False, True, False)]
+    assert [result["changed"] for result in results] == [True, True, False, False]
+    assert not (tmp_path / "ledger").exists()
+
+
+def test_repair_four_times(run: Run, world: World, completed: Entry, tmp_path: Path) -> None:
+    said = {"ledger": world.ledger.path, "metadata": METADATA, "copy": tmp_path / "copy"}
+    run("evidence_backup", ledger=world.ledger.path, target=tmp_path / "copy")
+    assert not run("evidence_repair", **said)["changed"]
+    lines = world.ledger.entries_path.read_bytes().splitlines(keepends=True)
+    world.ledger.entries_path.write_bytes(b"".join([*lines[:3], b"x", *lines[4:]]))
+    results = [run("evidence_repair", check=check, **said) for check in (True, False, True, False)]
+    assert [result["changed"] for result in results] == [True, True, False, False]
+    assert results[0]["repair"]["state"] == "broken" and results[1]["repair"]["state"] == "intact"
+    summary = "10 entries are kept, 2 of them from the copy; nothing is lost."
+    assert results[0]["summary"] == results[1]["summary"] == summary
+    assert run("evidence_verify", ledger=world.ledger.path, copy=tmp_path / "copy")["report"]["size"] == 11
+
+
+def test_repair_refuses_a_loss(run: Run, world: World, completed: Entry, tmp_path: Path) -> None:
+    lines = world.ledger.entries_path.read_bytes().splitlines(keepends=True)
+    world.ledger.entries_path.write_bytes(b"".join([*lines[:3], *lines[4:]]))
+    said = {"ledger": world.ledger.path, "metadata": METADATA}
+    assert run("evidence_repair", check=True, **said)["repair"]["lost"] == 7
+    result = run("evidence_repair", **said)
+    assert result["failed"] and result["plan"]["lost"] == 7 and "run this again with accept_loss" in result["msg"]
+    done = run("evidence_repair", accept_loss=True, **said)
+    assert done["repair"]["sequence"] == 3 and done["repair"]["set_aside"].startswith("damaged/")
+    for arguments, sentence in (
+        ({**said, "metadata": None}, "The option metadata is not given"),
+        ({**said, "copy": "/nonexistent"}, "There is no copy of a ledger at /nonexistent"),
+        ({**said, "keys": ["x"]}, "'x' is not an ed25519 key"),
+    ):
+        result = run("evidence_repair", **arguments)
+        assert result["failed"] and sentence in result["msg"], result
+    found = run("evidence_repair", vault_approle="/nonexistent", **said)
+    assert not found["changed"] and "no credentials at /nonexistent" in str(found["warnings"])
+
+
+def test_retention_four_times(run: Run, world: World, tmp_path: Path) -> None:
+    world.ledger._now = lambda: datetime(2025, 9, 25, tzinfo=UTC)
+    reference = dict(world.ledger.objects.put_bytes(b"report"))
+    world.say("validation", "review", object=reference)
+    os.utime(world.ledger.objects.path(str(reference["sha256"])), (0, 0))
+    said = {"ledger": world.ledger.path, "metadata": METADATA, "copy": tmp_path / "copy", "before": "2025-10-01"}
+    results = [run("evidence_retention", check=check, **said) for check in (True, False, True, False)]
+    assert [result["changed"] for result in results] == [True, True, False, False]
+    assert results[1]["retention"] == {
+        "before": "2025-10-01T00:00:00.000Z",
+        "objects": [{"sha256": reference["sha256"], "size": 6}],
+        "bytes": 6,
+        "removed_files": 1,
+        "kept": 0,
+    }
+    assert run("evidence_verify", ledger=world.ledger.path)["report"]["dropped"] == 1
+    for arguments, sentence in (
+        ({**said, "keep_days": 3}, "mutually exclusive"),
+        ({key: said[key] for key in said if key != "before"}, "one of the following is required"),
+        ({**said, "before": "2999-01-01"}, "is in the future"),
+        ({**said, "metadata": None}, "The option metadata is not given"),
+    ):
+        result = run("evidence_retention", **arguments)
+        assert result["failed"] and sentence in result["msg"], result

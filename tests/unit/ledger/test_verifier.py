@@ -21,6 +21,7 @@ from ansible_collections.golden_goose.compliance.plugins.module_utils.ledger imp
     canonical,
     entry,
     heads,
+    repair,
     verify,
 )
 from ansible_collections.golden_goose.compliance.plugins.module_utils.verifier import golden_goose_verify as stranger
@@ -82,6 +83,15 @@ def test_status_tells_the_states_apart(signed: Ledger, program: Path, tmp_path: 
     signed.entries_path.write_bytes(b"".join(lines[:200]))
     done = run(program, str(signed.path), "--key", key)
     assert done.returncode == 1 and "entry 200" in done.stdout
+
+
+def test_it_tells_of_a_loss_that_was_accepted(signed: Ledger, program: Path) -> None:
+    key = str(heads.keys(signed.path)[0])
+    lines = signed.entries_path.read_bytes().splitlines(keepends=True)
+    signed.entries_path.write_bytes(b"".join([*lines[:298], lines[299]]))
+    repair(signed.path, None, METADATA, accept_loss=True)
+    done = run(program, str(signed.path), "--key", key)
+    assert done.returncode == 0 and "entry 298 says that 2 entries after it were lost" in done.stdout, done.stdout
 
 
 def test_without_a_key_it_says_so(signed: Ledger, program: Path) -> None:
