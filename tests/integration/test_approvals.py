@@ -153,7 +153,7 @@ def test_another_way_in_of_the_same_person_is_the_same_person(server: Server, ev
     keep_plan(evidence, plan)
     with logged_in({"address": server.address, "role_id": role_id, "secret_id": secret_id}) as robot:
         assert robot.identity.name != "alice"
-        with pytest.raises(Refused, match="asked for the plan .* and cannot approve it"):
+        with pytest.raises(Refused, match=r"asked for the plan .* and cannot approve it"):
             approve(evidence, Voice(robot.identity, robot.sign), plan.sha256)
         # Written past the module, with a signature that is good.
         data = {"plan": plan.sha256, "reason": "", "by": robot.identity.as_dict()}

@@ -22,7 +22,7 @@ from ..vault import Signature, VaultDenied, VaultError, client, explained
 from .ports import Signer
 
 KEY_PREFIX = "approver-"
-# Ids of Vault are UUIDs. In a path anything else could name another's key: "x/../approver-<another's id>".
+# Ids of Vault are UUIDs; anything else would lead to another path there, as in "x/../approver-<another's id>".
 _ENTITY = re.compile(r"[a-z0-9-]{1,64}")
 
 
