@@ -58,10 +58,11 @@ fuzz: setup  ## Parser and verifier against made-up bytes, SECONDS_EACH=20
 	@for target in parser verifier; do $(BIN)/python tests/fuzz $$target -max_total_time=$(or $(SECONDS_EACH),20); done
 
 .PHONY: bench
-bench: setup  ## Speed of the ledger, as ratios, and of planning; kept in .cache/bench (16 writers for 60 s first)
+bench: setup binaries  ## Speed of ledger, planning and promotion (a set of SERVICES=100); kept in .cache/bench
 	GOLDEN_GOOSE_STRESS_SECONDS=60 $(PYTEST) tests/integration/test_ledger_faults.py -k many_processes
 	$(BIN)/python -m bench $(ARGS)
 	$(BIN)/python -m bench.promotion_planning
+	$(BIN)/python -m bench.promotion $(or $(SERVICES),100)
 
 .PHONY: lint
 lint: setup  ## ruff, mypy, yamllint, ansible-lint (production), ansible-test sanity

@@ -74,7 +74,8 @@ options:
         V(all_or_nothing). C(gates) are gates that are required beside the five of Sprint 1. C(quorum) is how many
         people have to approve a plan. C(max_age) is how many seconds a verdict counts. C(freezes) are windows in which
         nothing is promoted, each with C(name), C(timezone), C(from), C(until), and if wanted C(days) and C(services).
-        C(own_gates) are executables, each with C(name), C(command), C(timeout) and C(max_age).
+        C(own_gates) each have C(name), C(timeout), C(max_age) and one of C(command) (an executable with its arguments),
+        C(rego) (a file with a policy in Rego) and C(tasks) (a file with Ansible tasks).
     type: dict
 """
 

@@ -45,6 +45,13 @@ options:
   vulnerabilities:
     description: File or folder with OSV records, which the gate C(sbom) compares the packages of an image with.
     type: path
+  said:
+    description:
+      - What the gates of the user's own said that are files with Ansible tasks (C(tasks) in O(policy)), by gate, each
+        with C(verdict), C(reason) and the C(digest) that it is about, perhaps C(observed), C(required) and
+        C(next_check). Nothing, or a verdict about another digest, is a deny.
+    type: dict
+    default: {}
   semgrep_rules:
     description: Folder with the semgrep rules of the gate C(sast).
     type: path
@@ -154,6 +161,7 @@ def main() -> None:
             "gates": {"type": "list", "elements": "str"},
             "recheck": {"type": "bool", "default": False},
             "prometheus": {"type": "str"},
+            "said": {"type": "dict", "default": {}},
             "images_dir": {"type": "path"},
             "vulnerabilities": {"type": "path"},
             "semgrep_rules": {"type": "path", "default": "/etc/golden-goose/promotion/semgrep"},
@@ -170,6 +178,7 @@ def main() -> None:
             prometheus=params["prometheus"],
             images_dir=Path(params["images_dir"]) if params["images_dir"] else None,
             vulnerabilities=Path(params["vulnerabilities"]) if params["vulnerabilities"] else None,
+            said=params["said"],
         )
         revoked = None
         if params["recheck"]:

@@ -1,21 +1,15 @@
 # Copyright: Contributors to Golden Goose
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The one instance of all end-to-end tests, and the state that they share.
-
-Set GOLDEN_GOOSE_E2E_KEEP=1 to find the instance as the last run left it, and to leave it running, and
-GOLDEN_GOOSE_E2E_NAME to have one beside that of another run.
-"""
+"""The one instance of all end-to-end tests (see lifecycle.py), and the state that they share."""
 
 from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,11 +18,9 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY / "tools"))
 
-from .instance import FOLDER, NAME, Instance, environment  # noqa: E402
-from .leftovers import OWN_NETWORK, end_runs, files, leftovers, processes  # noqa: E402
-from .namespace import Namespace  # noqa: E402
+from .instance import NAME, Instance, environment  # noqa: E402
+from .lifecycle import running  # noqa: E402
 
-_KEEP = os.environ.get("GOLDEN_GOOSE_E2E_KEEP") == "1"
 _LOCK = Path(f"/run/{NAME}.lock")
 
 
@@ -55,16 +47,8 @@ def _alone() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def instance(_alone: None) -> Iterator[Instance]:
     """A bare instance in a network of its own; nothing of it is left afterwards."""
-    found = Instance()
-    if not _KEEP:
-        _clear(found)
-    FOLDER.mkdir(exist_ok=True)
-    with _network():
-        if not found.services.exists():
-            found.copy_service("service-a")
+    with running() as found:
         yield found
-    if not _KEEP:
-        _clear(found)
 
 
 @dataclass(frozen=True)
@@ -107,35 +91,3 @@ def first_demo(instance: Instance) -> Demo:
 def promoted(instance: Instance, first_demo: Demo) -> Instance:
     """The instance with service-a compliant."""
     return instance
-
-
-@contextmanager
-def _network() -> Iterator[None]:
-    """Have this thread in the instance's network, which is made when it is not there."""
-    namespace = Namespace(NAME)
-    if not OWN_NETWORK:
-        yield
-        return
-    if not namespace.path.exists():
-        namespace.create()
-    with namespace.entered():
-        yield
-
-
-def _clear(instance: Instance) -> None:
-    """Remove what a run, possibly a killed one, has left; fail when that cannot be done."""
-    namespace = Namespace(NAME)
-    end_runs(FOLDER)
-    failure, left = "", []
-    if (instance.ledger / "entries.jsonl").exists():
-        instance.forget_images()
-    if files(instance.root) or any(processes(NAME, instance.root)):
-        with _network():
-            done = instance.run("teardown", purge=True, keep_cache=True)
-            failure = "" if done.succeeded else done.record.failure()
-            left = leftovers(NAME, instance.root)
-    if OWN_NETWORK:
-        namespace.remove()
-        left += namespace.traces()
-    shutil.rmtree(FOLDER, ignore_errors=True)
-    assert not left and not failure, f"The instance {NAME} cannot be removed: {failure}; left: {left}"

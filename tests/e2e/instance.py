@@ -59,6 +59,7 @@ class Instance:
     folder: Path = FOLDER
     name: str = NAME
     variables: dict[str, Any] = field(default_factory=dict)
+    play_seconds: int = _PLAY_SECONDS
 
     @property
     def root(self) -> Path:
@@ -122,7 +123,7 @@ class Instance:
             cmdline=shlex.join([*self.arguments(**more), *(["--check"] if check else [])]),
             envvars=environment(),
             settings={"pexpect_timeout": 1},
-            timeout=_PLAY_SECONDS,
+            timeout=self.play_seconds,
             event_handler=on_event,
             rotate_artifacts=5,
             suppress_env_files=True,
@@ -226,12 +227,18 @@ class Instance:
     # Services
 
     def copy_service(self, name: str, original: str = "service-a") -> Path:
-        """Copy the template service, rename it as its README says, and return its folder."""
+        """Copy the template service, rename it as its README says, and return its folder.
+
+        What ``tests/e2e/services`` has of that name is laid over the copy.
+        """
         folder = self.services / name
         shutil.rmtree(folder, ignore_errors=True)
         ignored = shutil.ignore_patterns("__pycache__", ".*")
         shutil.copytree(REPOSITORY / "services" / original, folder, ignore=ignored)
-        if name != original:
+        overlay = Path(__file__).parent / "services" / name
+        if overlay.is_dir():
+            shutil.copytree(overlay, folder, dirs_exist_ok=True)
+        elif name != original:
             edit(folder / "service.yml", original, name)
         return folder
 

@@ -12,17 +12,19 @@ import pytest
 from .instance import Instance, edit
 
 POLICY = {"version": "sets", "order": "dependency", "on_failure": "all_or_nothing"}
-FIRST, SECOND, THIRD = "service-e", "service-f", "service-d"
+FIRST, SECOND, THIRD, BESIDE = "service-a", "service-b", "service-c", "service-d"
 
 
 @pytest.fixture(scope="module")
 def members(promoted: Instance) -> list[str]:
-    """Three services in the sandbox: e depends on service-a, and f and d depend on e."""
-    for name, dependency in ((FIRST, "service-a"), (SECOND, FIRST), (THIRD, FIRST)):
+    """service-b and service-d depend on service-a, service-c on service-b; all in a version that is new."""
+    for name in (FIRST, SECOND, THIRD, BESIDE):
         folder = promoted.copy_service(name)
-        edit(folder / "service.yml", "dependencies: []", f"dependencies: [{dependency}]")
+        if name == BESIDE:
+            edit(folder / "service.yml", "dependencies: []", f"dependencies: [{FIRST}]")
+        edit(folder / "service.yml", 'version: "1.0.0"', 'version: "1.4.0"')
         promoted.play("deploy", service=name)
-    return [SECOND, THIRD, FIRST]
+    return [THIRD, BESIDE, SECOND, FIRST]
 
 
 def test_a_set_goes_in_waves_and_every_entry_names_the_plan(promoted: Instance, members: list[str]) -> None:
@@ -35,6 +37,7 @@ def test_a_set_goes_in_waves_and_every_entry_names_the_plan(promoted: Instance, 
     assert [entry["data"]["plan"] for entry in added if entry["data"]["event"] == "planned"] == [*plans]
     completed = [entry["data"]["service"] for entry in added if entry["data"]["event"] == "completed"]
     assert completed[0] == FIRST
+    assert completed.index(SECOND) < completed.index(THIRD)
     assert sorted(completed) == sorted(members)
     for name in members:
         assert promoted.ask("compliant", name, "/version")["name"] == name
@@ -46,10 +49,10 @@ def test_a_set_goes_in_waves_and_every_entry_names_the_plan(promoted: Instance, 
 def test_when_one_fails_all_are_taken_back(promoted: Instance, members: list[str]) -> None:
     before = {name: promoted.images("compliant", name) for name in members}
     for name in members:
-        edit(promoted.services / name / "service.yml", 'version: "1.0.0"', 'version: "1.1.0"')
+        edit(promoted.services / name / "service.yml", 'version: "1.4.0"', 'version: "1.5.0"')
     # It works in the sandbox, so that every gate lets it pass.
     edit(
-        promoted.services / SECOND / "src/converter/__main__.py",
+        promoted.services / THIRD / "src/converter/__main__.py",
         "    try:\n        settings = load",
         '    if os.environ.get("STAGE") == "compliant":\n        return 3\n    try:\n        settings = load',
     )
@@ -57,8 +60,8 @@ def test_when_one_fails_all_are_taken_back(promoted: Instance, members: list[str
         promoted.play("deploy", service=name)
     with promoted.appended() as added:
         message = promoted.refused("promote", services=members, golden_goose_promotion_policy=POLICY)
-    assert "0 of 3 services of the plan" in message
-    assert f"{SECOND} is not (failed: {SECOND} in compliant " in message
+    assert "0 of 4 services of the plan" in message
+    assert f"{THIRD} is not (failed: {THIRD} in compliant " in message
     assert "taken back: " in message
     back = [entry["data"]["service"] for entry in added if entry["data"]["event"] == "rolled_back"]
     assert sorted(back) == sorted(members)

@@ -9,6 +9,7 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ..errors import GoldenGooseError
@@ -18,6 +19,7 @@ from .order import LINEAR, ORDERS
 from .windows import check_window
 
 ON_FAILURE = ("stop", "continue", "all_or_nothing")
+_OWN_KINDS = ("command", "rego", "tasks")
 _GATE_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
@@ -27,15 +29,28 @@ class PolicyError(GoldenGooseError):
 
 @dataclass(frozen=True)
 class OwnGate:
-    """A gate of the user's: ``command`` (argument list) gets the path of a JSON file and prints a verdict.
+    """A gate of the user's, one of three.
 
-    ``timeout`` and ``max_age`` are seconds.
+    ``command`` (argument list) gets the path of a JSON file and prints a verdict; ``rego`` is a file with a policy in
+    Rego; ``tasks`` is a file with Ansible tasks, which the play runs.
+
+    ``sha256`` is the digest of that file's content, so that another content is another policy. ``timeout`` and
+    ``max_age`` are seconds.
     """
 
     name: str
     command: tuple[str, ...]
     timeout: float
     max_age: float
+    rego: str = ""
+    tasks: str = ""
+    sha256: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the gate with plain values."""
+        said = {"name": self.name, "command": list(self.command), "timeout": self.timeout, "max_age": self.max_age}
+        file = {key: value for key, value in (("rego", self.rego), ("tasks", self.tasks)) if value}
+        return said | file | ({"sha256": self.sha256} if file else {})
 
 
 @dataclass(frozen=True)
@@ -70,10 +85,7 @@ class Policy:
             "quorum": self.quorum,
             "max_age": self.max_age,
             "freezes": [dict(window) for window in self.freezes],
-            "own_gates": [
-                {"name": g.name, "command": list(g.command), "timeout": g.timeout, "max_age": g.max_age}
-                for g in self.own_gates
-            ],
+            "own_gates": [gate.as_dict() for gate in self.own_gates],
         }
 
 
@@ -124,14 +136,28 @@ def _gates(given: Any, own: tuple[OwnGate, ...], known: tuple[str, ...]) -> tupl
 
 def _own_gate(item: Any, known: tuple[str, ...]) -> OwnGate:
     values = item if isinstance(item, Mapping) else {}
-    name, command = values.get("name"), values.get("command")
+    name = values.get("name")
     if not isinstance(name, str) or not _GATE_NAME.fullmatch(name) or name in known:
         raise PolicyError(
             f"policy.own_gates has a gate called {name!r}; expected a name of a-z, 0-9 and '_' that no other gate has."
         )
-    if not isinstance(command, list) or not command or not all(isinstance(word, str) for word in command):
-        raise PolicyError(f"policy.own_gates: the command of {name} is {command!r}; expected a list of words.")
-    return OwnGate(name, tuple(command), float(values.get("timeout", 60)), float(values.get("max_age", 3600)))
+    kinds = [kind for kind in _OWN_KINDS if kind in values]
+    if len(kinds) != 1:
+        said = " and ".join(kinds) or "none"
+        raise PolicyError(f"policy.own_gates: {name} has {said}; expected one of {', '.join(_OWN_KINDS)}.")
+    given, limits = values[kinds[0]], (float(values.get("timeout", 60)), float(values.get("max_age", 3600)))
+    if kinds[0] == "command":
+        if not isinstance(given, list) or not given or not all(isinstance(word, str) for word in given):
+            raise PolicyError(f"policy.own_gates: the command of {name} is {given!r}; expected a list of words.")
+        return OwnGate(name, tuple(given), *limits)
+    if not isinstance(given, str) or not Path(given).is_absolute():
+        raise PolicyError(f"policy.own_gates: {kinds[0]} of {name} is {given!r}; expected the absolute path of a file.")
+    try:
+        digest = hashlib.sha256(Path(given).read_bytes()).hexdigest()
+    except OSError as error:
+        why = error.strerror or error
+        raise PolicyError(f"policy.own_gates: the file {given} of {name} cannot be read: {why}.") from error
+    return OwnGate(name, (), *limits, given if kinds[0] == "rego" else "", given if kinds[0] == "tasks" else "", digest)
 
 
 def _number(low: float) -> Callable[[Any], bool]:

@@ -38,7 +38,8 @@ def recheck(
         facts["promotion_id"] = promotion.id
         if promoter.dry_run:
             return list(promotion.verdicts.values()), False, _why(promotion.revoked)
-        own = tuple(gate.name for gate in promoter.policy.own_gates)
+        # Tasks are run by a play; where none did, nothing is known, and that revokes nothing.
+        own = {gate.name for gate in promoter.policy.own_gates if not gate.tasks or gate.name in scanners.said}
         asked = gates or [gate for gate in promoter.policy.gates if gate in RECHECKED or gate in own]
         entries = evaluate(
             promoter.evidence,

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,11 @@ from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.
     Verdict,
 )
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.people import veto
-from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.policy import OwnGate, Policy
+from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.policy import (
+    OwnGate,
+    Policy,
+    read_policy,
+)
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.recheck import recheck
 from images.conftest import write_archive
 from ledger.second_place import Memory
@@ -251,6 +256,94 @@ def test_a_gate_of_the_users_own(bench: Bench, script: str, timeout: float, verd
     assert (said["verdict"], said["policy"]) == (verdict, bench.policy.id)
     assert reason in said["reason"]
     assert [entry.data["gate"] for entry in entries][-2:] == ["mine", "chain"]
+
+
+def of_file(file: Path, text: str, kind: str = "rego", timeout: float = 20) -> Policy:
+    file.write_text(text)
+    gate = {"name": "mine", kind: str(file), "timeout": timeout}
+    return read_policy({"own_gates": [gate]}, tuple(GATES))
+
+
+def said_by(bench: Bench, scanners: Scanners | None = None) -> dict[str, Any]:
+    bench.promoter.request("svc", None, "tester")
+    entries = bench.promoter.evaluate("svc", scanners or bench.scanners, bench.policy.gates)[0]
+    return next(entry.data for entry in entries if entry.data["gate"] == "mine")
+
+
+REGO = """package golden_goose.gate
+default verdict := "deny"
+verdict := "allow" if input.service == "%s"
+reason := sprintf("%%v of the policy %%v", [input.digest, input.policy])
+observed := {"service": input.service}
+"""
+ENDLESS = """package golden_goose.gate
+n := numbers.range(1, 3000)
+verdict := "allow" if count([1 | some a in n; some b in n; some c in n; a + b == c]) > 0
+reason := "counted"
+"""
+
+
+@pytest.mark.parametrize(("service", "verdict"), [("svc", "allow"), ("another", "deny")])
+def test_a_gate_in_rego_gets_what_a_command_gets(bench: Bench, tmp_path: Path, service: str, verdict: str) -> None:
+    bench.policy = of_file(tmp_path / "gate.rego", REGO % service)
+    data = said_by(bench)
+    assert (data["verdict"], data["observed"]) == (verdict, {"service": "svc"})
+    assert data["reason"] == f"{D1} of the policy {bench.policy.id}"
+
+
+@pytest.mark.parametrize(
+    ("text", "timeout", "reason"),
+    [
+        ("package golden_goose.gate\n verdict :=", 20, "it is no policy in Rego"),
+        ("package other\nverdict := 1", 20, "it has no package golden_goose.gate with a verdict"),
+        ("package golden_goose.gate\nverdict := 1", 20, "printed no verdict"),
+        (ENDLESS, 0.5, "did not end within 0 s"),
+    ],
+)
+def test_a_gate_in_rego_that_says_nothing_denies(
+    bench: Bench, tmp_path: Path, text: str, timeout: float, reason: str
+) -> None:
+    bench.policy = of_file(tmp_path / "gate.rego", text, timeout=timeout)
+    data = said_by(bench)
+    assert data["verdict"] == "deny"
+    assert reason in data["reason"]
+
+
+def test_a_gate_in_rego_without_the_library_denies(bench: Bench, tmp_path: Path) -> None:
+    bench.policy = of_file(tmp_path / "gate.rego", REGO % "svc")
+    bare = tmp_path / "python"
+    # Without its site-packages the interpreter has no regopy.
+    bare.write_text(f'#!/bin/sh\nexec {sys.executable} -I -S "$@"\n')
+    bare.chmod(0o700)
+    data = said_by(bench, replace(bench.scanners, python=str(bare)))
+    assert data["verdict"] == "deny"
+    assert "the Python library regopy is missing" in data["reason"]
+
+
+def test_a_policy_is_bound_to_the_content_of_its_files(bench: Bench, tmp_path: Path) -> None:
+    file = tmp_path / "gate.rego"
+    bench.policy = of_file(file, REGO % "svc")
+    assert of_file(file, REGO % "other").id != bench.policy.id
+    assert "has changed since the policy was read" in said_by(bench)["reason"]
+
+
+def test_what_tasks_of_the_play_said_counts_for_its_digest_alone(bench: Bench, tmp_path: Path) -> None:
+    bench.policy = of_file(tmp_path / "gate.yml", "[]", kind="tasks")
+    nothing = said_by(bench)
+    assert nothing["verdict"] == "deny"
+    assert "gave no verdict; it has to set golden_goose_verdicts.mine" in nothing["reason"]
+    with pytest.raises(Denied):
+        bench.promoter.promote("svc")
+    verdict = {"verdict": "allow", "reason": "ticket 7", "digest": D2}
+    other = said_by(bench, replace(bench.scanners, said={"mine": verdict}))
+    assert f"is of {D2} and not of {D1}" in other["reason"]
+    with pytest.raises(Denied):
+        bench.promoter.promote("svc")
+    ours = said_by(bench, replace(bench.scanners, said={"mine": verdict | {"digest": D1}}))
+    assert (ours["verdict"], ours["reason"]) == ("allow", "ticket 7")
+    assert bench.promoter.promote("svc").outcome == "compliant"
+    # Nobody ran the tasks again: that is no reason to revoke.
+    assert recheck(bench.promoter, "svc", bench.scanners)[2] is None
 
 
 def test_an_own_gate_is_required_once_the_policy_has_it(bench: Bench) -> None:

@@ -150,6 +150,10 @@ def test_the_five_gates_are_required_whatever_the_policy_says() -> None:
         ({"quorum": "many"}, "policy.quorum is 'many'"),
         ({"own_gates": [{"name": "sast", "command": ["x"]}]}, "a gate called 'sast'"),
         ({"own_gates": [{"name": "mine", "command": "x"}]}, "the command of mine is 'x'"),
+        ({"own_gates": [{"name": "mine"}]}, "mine has none; expected one of command, rego, tasks"),
+        ({"own_gates": [{"name": "mine", "command": ["x"], "rego": "/x"}]}, "mine has command and rego; expected one"),
+        ({"own_gates": [{"name": "mine", "rego": "x.rego"}]}, "expected the absolute path of a file"),
+        ({"own_gates": [{"name": "mine", "tasks": "/no/such.yml"}]}, "the file /no/such.yml of mine cannot be read"),
         ({"freezes": [{"name": "w", "timezone": "Mars/Base", "from": "x", "until": "y"}]}, "freeze window 'w'"),
     ],
 )

@@ -12,10 +12,11 @@ import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ...errors import GoldenGooseError
 from ...services.model import Service
@@ -36,7 +37,7 @@ class Scanners:
 
     ``timeout`` is the limit of one program in seconds. ``prometheus`` is the address that queries go to,
     ``images_dir`` the folder of image archives, ``vulnerabilities`` a file or folder of OSV records; each
-    may be None, where there is none.
+    may be None, where there is none. ``said`` holds what gates said that are tasks of the play, by gate.
     """
 
     semgrep_rules: Path
@@ -45,6 +46,7 @@ class Scanners:
     prometheus: str | None = None
     images_dir: Path | None = None
     vulnerabilities: Path | None = None
+    said: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,156 @@
+# Copyright: Contributors to Golden Goose
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Promotion against kubectl, on an instance of its own. Usage: python -m bench.promotion [services of the set]
+
+Before each measurement the line is stopped, and ``promote.yml`` has every gate give its verdict; then the line goes on,
+and the same command is timed: plan, request, choke point, rollout, copy and anchor. The other side applies the same
+manifests, of the same image, in a namespace of its own and waits for the rollout. The instance has the name
+GOLDEN_GOOSE_E2E_NAME (default: gg-bench); with GOLDEN_GOOSE_E2E_KEEP=1 it is found and left running.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("GOLDEN_GOOSE_E2E_NAME", "gg-bench")
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
+
+from ansible_collections.golden_goose.compliance.plugins.module_utils.ledger import Ledger
+from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion import people
+from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.evidence import Evidence
+from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.identity import Identity
+from ansible_collections.golden_goose.compliance.plugins.module_utils.services.model import find_service
+from ansible_collections.golden_goose.compliance.plugins.module_utils.services.render import (
+    render_manifests,
+)
+
+from tests.e2e.instance import Instance, edit
+from tests.e2e.lifecycle import running
+
+from .__main__ import CACHE, Row, report
+
+NAMESPACE = "bench-kubectl"
+ROUNDS, WIDTH = 3, 10
+ONE = "service-a"
+POLICY = {"version": "bench", "order": "dependency"}
+
+
+def member(number: int) -> str:
+    """Return the name of a member of the set."""
+    return f"tiny-{number:03d}"
+
+
+@contextmanager
+def stopped_line(instance: Instance) -> Iterator[None]:
+    """Have the line stopped, so that gates are evaluated and nothing is rolled out."""
+    evidence = Evidence(Ledger.open(instance.ledger), instance.entries()[0]["metadata"])
+    speaker = people.Voice(Identity("bench"))
+    people.stop(evidence, speaker, None, "only verdicts are wanted now")
+    try:
+        yield
+    finally:
+        people.resume(evidence, speaker, None, "the verdicts are there")
+
+
+def timed(what: Callable[[], Any]) -> float:
+    """Return the seconds that ``what`` takes."""
+    began = time.perf_counter()
+    what()
+    return time.perf_counter() - began
+
+
+def collect(instance: Instance, **wish: Any) -> float:
+    """Have the gates give their verdicts; return the seconds."""
+    with stopped_line(instance):
+        return timed(lambda: instance.refused("promote", **wish))
+
+
+def by_kubectl(instance: Instance, names: list[str]) -> float:
+    """Apply the manifests of ``names`` all at once and wait for their rollouts; return the seconds."""
+    objects = []
+    for name in names:
+        digest = [e["data"]["digest"] for e in instance.entries("deployed") if e["data"]["service"] == name][-1]
+        objects += render_manifests(find_service(instance.services, name), "compliant", digest, NAMESPACE)
+    file = instance.folder / "kubectl.json"
+    file.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
+
+    def apply() -> None:
+        instance.kubectl("apply", "-f", str(file))
+        for name in names:
+            instance.kubectl("rollout", "status", f"deployment/{name}", "-n", NAMESPACE, "--timeout=600s")
+
+    return timed(apply)
+
+
+def one(instance: Instance) -> list[Row]:
+    """Promote one service several times, each time a new image, and let kubectl do the same before or after."""
+    ours, other, version = [], [], int(time.time())
+    for number in range(ROUNDS + 1):
+        file = instance.services / ONE / "service.yml"
+        file.write_text(re.sub(r'version: ".*"', f'version: "{version}.{number}.0"', file.read_text()))
+        instance.play("deploy", service=ONE)
+        collect(instance, service=ONE)
+        sides = [
+            lambda: ours.append(timed(lambda: instance.play("promote", service=ONE))),
+            lambda: other.append(by_kubectl(instance, [ONE])),
+        ]
+        for side in sides if number % 2 else reversed(sides):
+            side()
+    # The first round makes the deployment of kubectl; only the later ones replace one.
+    mine, theirs = statistics.median(ours[1:]), statistics.median(other[1:])
+    print("ours:", [round(value, 2) for value in ours], "kubectl:", [round(value, 2) for value in other])
+    name = f"promote one service, its verdicts there: seconds more than kubectl (median of {ROUNDS})"
+    return [Row(name, f"{mine:.2f} s", f"{theirs:.2f} s", mine - theirs, 3.0, at_most=True)]
+
+
+def many(instance: Instance, count: int) -> list[Row]:
+    """Promote a set of small services in waves, against applying them all at once."""
+    names = [member(number) for number in range(count)]
+    built = time.perf_counter()
+    for number, name in enumerate(names):
+        folder = instance.copy_service(name)
+        if number >= WIDTH:
+            edit(folder / "service.yml", "dependencies: []", f"dependencies: [{member(number - WIDTH)}]")
+        edit(folder / "deploy/deployment.yaml.j2", "cpu: 20m, memory: 48Mi", "cpu: 5m, memory: 24Mi")
+        instance.play("deploy", service=name)
+    built = time.perf_counter() - built
+    wish = {"services": names, "golden_goose_promotion_policy": POLICY}
+    gates = collect(instance, **wish)
+    # What is asked for stays in the sandbox; its pods would only take the processors from both sides.
+    instance.kubectl("scale", "deployment", *names, "-n", "sandbox", "--replicas=0")
+    theirs = by_kubectl(instance, names)
+    instance.kubectl("delete", "deployment,service", *names, "-n", NAMESPACE, "--cascade=foreground")
+    mine = timed(lambda: instance.play("promote", **wish))
+    print(f"building and deploying {count} services: {built:.1f} s; their verdicts: {gates:.1f} s")
+    name = f"promote {count} services in {-(-count // WIDTH)} waves, their verdicts there: times kubectl, all at once"
+    return [Row(name, f"{mine:.2f} s", f"{theirs:.2f} s", mine / theirs, 2.0, at_most=True)]
+
+
+def main() -> None:
+    """Measure on an instance that is made for it and removed."""
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 100
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with running() as instance:
+        # The gates of a hundred services have to have ended by then, too.
+        instance.play_seconds = 3600
+        if not (instance.config / "kubernetes/admin.kubeconfig").exists():
+            instance.play("site")
+        instance.copy_service(ONE)
+        instance.kubectl("create", "namespace", NAMESPACE)
+        try:
+            report([*one(instance), *many(instance, count)])
+        finally:
+            instance.kubectl("delete", "namespace", NAMESPACE)
+
+
+if __name__ == "__main__":
+    main()
