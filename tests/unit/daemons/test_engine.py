@@ -14,7 +14,11 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.golden_goose.compliance.plugins.module_utils.daemons import engine, processes
-from ansible_collections.golden_goose.compliance.plugins.module_utils.daemons.model import FINGERPRINT_VARIABLE, Daemon, Ready
+from ansible_collections.golden_goose.compliance.plugins.module_utils.daemons.model import (
+    FINGERPRINT_VARIABLE,
+    Daemon,
+    Ready,
+)
 from ansible_collections.golden_goose.compliance.plugins.module_utils.daemons.supervisor import Supervisor
 from ansible_collections.golden_goose.compliance.plugins.module_utils.daemons.systemd import Systemd
 from ansible_collections.golden_goose.compliance.plugins.module_utils.errors import GoldenGooseError

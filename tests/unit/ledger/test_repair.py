@@ -520,8 +520,9 @@ def test_what_was_signed_is_kept_whatever_was_forged(
         done, _warning = repair_evidence(ledger.path, copy.path, METADATA, second=second, accept_loss=True)
         after = lines_of(ledger.path)
         assert not gone or done.kept == head or done.lost
-        if not gone:  # The bundles have all that was signed.
-            assert (done.kept, done.lost) == (head, 0)
+        if not gone:  # The bundles have all that was signed. An unreadable line after it may have been an entry.
+            assert done.kept == head
+            assert done.lost == 0 or any(kind in ("insert", "flip", "repeat", "swap") for kind, *_rest in mine)
         # Without the leaves that were signed nobody can tell what is beyond both the copy and a root.
         sure = done.kept if not gone else max(done.proven, min(copied, done.kept))
         assert after[:sure] == original[:sure]
