@@ -186,13 +186,19 @@ class PromoterVault:
     def verify(self, data: bytes, signature: Signature) -> bool:
         """Return whether Vault finds ``signature`` to be its own for ``data``.
 
-        :raises VaultError: Vault does not answer, or does not know that version of the key.
+        What Vault cannot even read as a signature, or with a key that it does not have, is not its own.
+
+        :raises VaultError: Vault does not answer, or the credentials are no longer good.
         """
         text = f"{_SIGNATURE_PREFIX}:v{signature.key_version}:{signature.signature}"
+        unknown = require("hvac").exceptions.InvalidRequest
         with self.session("a verification") as vault:
-            answer = vault.secrets.transit.verify_signed_data(
-                name=signature.key, hash_input=_base64(data), signature=text, mount_point=self.transit_mount
-            )
+            try:
+                answer = vault.secrets.transit.verify_signed_data(
+                    name=signature.key, hash_input=_base64(data), signature=text, mount_point=self.transit_mount
+                )
+            except unknown:
+                return False
         return bool(answer["data"]["valid"])
 
     def public_key(self, version: int | None = None) -> tuple[int, str]:

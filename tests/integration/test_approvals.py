@@ -22,6 +22,7 @@ from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.
     statement,
     trusted_by,
 )
+from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.model import Refused
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.people import Voice, approve
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.plan import (
     Plan,
@@ -111,6 +112,52 @@ def test_nobody_signs_for_another(server: Server, evidence: Evidence, plan: Plan
         signed = person.sign(statement("approved", data))
     evidence.record("approved", data | {"signed": signed})
     evidence.record("approved", data | {"signed": signed | {"key": key}})
+    assert counted(server, evidence, plan) == []
+
+
+def test_who_asked_cannot_approve_under_another_name_for_the_same_key(
+    server: Server, evidence: Evidence, plan: Plan
+) -> None:
+    with logged_in(login(server, "alice")) as alice:
+        own = alice.identity.entity
+        for entity in (f"x/../approver-{own}", own.upper(), f"{own}?", f"{own}#x", f"./{own}", f" {own}"):
+            by = {"name": "bob", "entity": entity, "method": "userpass"}
+            data = {"plan": plan.sha256, "reason": "", "by": by}
+            signed = alice.sign(statement("approved", data)) | {"key": f"approver-{entity}"}
+            evidence.record("approved", data | {"signed": signed})
+    assert counted(server, evidence, plan) == []
+
+
+def test_what_cannot_be_a_signature_holds_nobody_up(server: Server, evidence: Evidence, plan: Plan) -> None:
+    by = {"name": "eve", "entity": "0000-nobody", "method": "userpass"}
+    key = "approver-0000-nobody"
+    for signed in ({}, {"key": key}, {"key": key, "signature": "eA==", "key_version": 1}, "text"):
+        evidence.record("approved", {"plan": plan.sha256, "reason": "", "by": by, "signed": signed})
+        assert counted(server, evidence, plan) == []
+    with logged_in(login(server, "bob")) as bob:
+        approve(evidence, Voice(bob.identity, bob.sign), plan.sha256)
+    assert counted(server, evidence, plan) == ["bob"]
+
+
+def test_another_way_in_of_the_same_person_is_the_same_person(server: Server, evidence: Evidence) -> None:
+    root = server.root()
+    with logged_in(login(server, "alice")) as alice:
+        entity = alice.identity.entity
+    root.write_data("auth/approle/role/alices-robot", data={"token_policies": ["golden-goose-approver"]})
+    role_id = root.auth.approle.read_role_id("alices-robot")["data"]["role_id"]
+    secret_id = root.auth.approle.generate_secret_id("alices-robot")["data"]["secret_id"]
+    accessor = root.sys.list_auth_methods()["data"]["approle/"]["accessor"]
+    root.secrets.identity.create_or_update_entity_alias(name=role_id, canonical_id=entity, mount_accessor=accessor)
+    item = {"digest": f"sha256:{'1' * 64}", "dependencies": []}
+    plan = seal({"svc": item}, Policy(quorum=1), Requester("alice", entity))
+    keep_plan(evidence, plan)
+    with logged_in({"address": server.address, "role_id": role_id, "secret_id": secret_id}) as robot:
+        assert robot.identity.name != "alice"
+        with pytest.raises(Refused, match=r"asked for the plan .* and cannot approve it"):
+            approve(evidence, Voice(robot.identity, robot.sign), plan.sha256)
+        # Written past the module, with a signature that is good.
+        data = {"plan": plan.sha256, "reason": "", "by": robot.identity.as_dict()}
+        evidence.record("approved", data | {"signed": robot.sign(statement("approved", data))})
     assert counted(server, evidence, plan) == []
 
 

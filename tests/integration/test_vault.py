@@ -134,9 +134,14 @@ def test_vault_checks_it_too(server: Server) -> None:
 def test_an_unknown_version_of_the_key_is_refused(server: Server) -> None:
     with pytest.raises(VaultError, match="has no version 9"):
         server.promoter().public_key(9)
-    signature = dataclasses.replace(server.promoter().sign(MESSAGE), key_version=9)
-    with pytest.raises(VaultError):
-        server.promoter().verify(MESSAGE, signature)
+
+
+@pytest.mark.parametrize(
+    "change", [{"key_version": 9}, {"key_version": -1}, {"signature": "invented"}, {"key": "approver-nobody"}]
+)
+def test_what_vault_cannot_read_as_a_signature_is_none(server: Server, change: dict[str, Any]) -> None:
+    signature = dataclasses.replace(server.promoter().sign(MESSAGE), **change)
+    assert server.promoter().verify(MESSAGE, signature) is False
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ policy holds ``{{identity.entity.id}}``). An entry that someone wrote past the m
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -21,6 +22,8 @@ from ..vault import Signature, VaultDenied, VaultError, client, explained
 from .ports import Signer
 
 KEY_PREFIX = "approver-"
+# Ids of Vault are UUIDs; anything else would lead to another path there, as in "x/../approver-<another's id>".
+_ENTITY = re.compile(r"[a-z0-9-]{1,64}")
 
 
 @dataclass(frozen=True)
@@ -49,10 +52,13 @@ def trusted_by(signer: Callable[[], Signer]) -> Callable[[Entry], bool]:
     """
 
     def trusted(entry: Entry) -> bool:
-        signed, by = entry.data.get("signed"), entry.data.get("by") or {}
-        if not isinstance(signed, Mapping) or not by.get("entity") or signed.get("key") != KEY_PREFIX + by["entity"]:
+        signed, entity = entry.data.get("signed"), str((entry.data.get("by") or {}).get("entity", ""))
+        if not isinstance(signed, Mapping) or not _ENTITY.fullmatch(entity) or signed.get("key") != KEY_PREFIX + entity:
             return False
-        said = Signature(str(signed["signature"]), str(signed["key"]), int(signed["key_version"]), "")
+        signature, version = signed.get("signature"), signed.get("key_version")
+        if not isinstance(signature, str) or not isinstance(version, int):
+            return False
+        said = Signature(signature, KEY_PREFIX + entity, version, "")
         return signer().verify(statement(entry.data["event"], entry.data), said)
 
     return trusted

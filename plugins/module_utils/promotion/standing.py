@@ -40,14 +40,16 @@ class Standing:
     def of(cls, entries: Iterable[Entry], trusted: Callable[[Entry], bool] = bool) -> Standing:
         """Fold the entries of a ledger, oldest first.
 
-        :param trusted: whether an approval or override is really of the person that it names; by default
-            it is believed. Asked only of those that would count.
+        What lacks what its kind has to say (an entry that someone wrote past the modules) says nothing.
+
+        :param trusted: whether what an entry says is really of the person that it names; by default it is
+            believed. Asked only where it matters.
         """
         standing = cls(trusted=trusted)
         for entry in entries:
-            take = _TAKE.get(str(entry.data.get("event")))
-            if take:
-                take(standing, entry)
+            event = str(entry.data.get("event"))
+            if event in _TAKE and _is_complete(event, entry.data):
+                _TAKE[event](standing, entry)
         return standing
 
     def approvers(self, plan: Plan, service: str) -> list[Entry]:
@@ -188,13 +190,47 @@ def _completed(standing: Standing, entry: Entry) -> None:
         standing.spent[entry.data["plan"], entry.data["service"]] = entry.sequence
 
 
+def _stand(said: dict[str, Entry], subject: str, entry: Entry) -> None:
+    """Let the first veto or stop stand: a later one does not change by whom it may be undone."""
+    said.setdefault(subject, entry)
+
+
+def _undo(standing: Standing, said: dict[str, Entry], subject: str, entry: Entry) -> None:
+    """End a veto or stop. What a person at Vault said is undone only by what is proven to be a person's, too."""
+    known = said.get(subject)
+    if known is None:
+        return
+    proven = bool(entry.data["by"].get("entity")) and standing.trusted(entry)
+    if proven or not known.data["by"].get("entity"):
+        del said[subject]
+
+
 _TAKE: dict[str, Callable[[Standing, Entry], object]] = {
     "approved": _approved,
     "approval_withdrawn": _withdrawn,
     "overridden": _overridden,
     "completed": _completed,
-    "vetoed": lambda standing, entry: standing.vetoes.__setitem__(entry.data["digest"], entry),
-    "veto_lifted": lambda standing, entry: standing.vetoes.pop(entry.data["digest"], None),
-    "stopped": lambda standing, entry: standing.stops.__setitem__(entry.data.get("service", ""), entry),
-    "resumed": lambda standing, entry: standing.stops.pop(entry.data.get("service", ""), None),
+    "vetoed": lambda standing, entry: _stand(standing.vetoes, entry.data["digest"], entry),
+    "veto_lifted": lambda standing, entry: _undo(standing, standing.vetoes, entry.data["digest"], entry),
+    "stopped": lambda standing, entry: _stand(standing.stops, entry.data.get("service", ""), entry),
+    "resumed": lambda standing, entry: _undo(standing, standing.stops, entry.data.get("service", ""), entry),
 }
+# What an entry of each kind names, beside who says it and why.
+_SUBJECT = {
+    "approved": "plan",
+    "approval_withdrawn": "plan",
+    "overridden": "plan",
+    "completed": "service",
+    "vetoed": "digest",
+    "veto_lifted": "digest",
+}
+
+
+def _is_complete(event: str, data: Mapping[str, Any]) -> bool:
+    if event in _SUBJECT and not isinstance(data.get(_SUBJECT[event]), str):
+        return False
+    if not isinstance(data.get("service", ""), str):
+        return False
+    by = data.get("by")
+    said = isinstance(by, Mapping) and isinstance(by.get("name"), str) and isinstance(by.get("entity", ""), str)
+    return event == "completed" or (said and isinstance(data.get("reason"), str))

@@ -123,7 +123,10 @@ def fold(entries: Iterable[Entry]) -> dict[str, ServiceState]:
     owners: dict[str, ServiceState] = {}
     for entry in entries:
         if entry.data.get("event") == "requested":
-            name = str(entry.data["service"])
+            name = entry.data.get("service")
+            # Written past the engine, it names nothing that could be promoted.
+            if not isinstance(name, str) or not isinstance(entry.data.get("digest"), str):
+                continue
             state = states.setdefault(name, ServiceState(name))
             state.promotions[entry.id] = Promotion(entry)
             owners[entry.id] = state

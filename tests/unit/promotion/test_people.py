@@ -178,6 +178,43 @@ def test_a_vetoed_digest_is_not_promoted_until_the_veto_is_lifted(bench: Bench) 
     assert bench.play().outcome == "compliant"
 
 
+UNSIGNED = {"name": "bob", "entity": "e-bob", "method": "userpass"}
+LOGIN = {"name": "root", "entity": "", "method": "login"}
+
+
+@pytest.mark.parametrize("by", [LOGIN, UNSIGNED])
+def test_a_veto_or_stop_of_a_person_is_not_undone_by_an_entry_written_past_the_module(
+    bench: Bench, by: dict[str, str]
+) -> None:
+    veto(bench.evidence, BOB, D1, "it loses orders")
+    stop(bench.evidence, BOB, "svc", "orders are lost")
+    # Not even by another veto first, which would be easier to undo.
+    bench.evidence.record("vetoed", {"digest": D1, "reason": "x", "by": LOGIN})
+    bench.evidence.record("stopped", {"service": "svc", "reason": "x", "by": LOGIN})
+    bench.evidence.record("veto_lifted", {"digest": D1, "reason": "fine", "by": by})
+    bench.evidence.record("resumed", {"service": "svc", "reason": "fine", "by": by})
+    with pytest.raises(Denied, match=r"vetoed by bob: it loses orders.*the line is stopped by bob"):
+        bench.play()
+    assert bench.cluster.writes == []
+
+
+@pytest.mark.parametrize(
+    "event", ["approved", "approval_withdrawn", "overridden", "vetoed", "veto_lifted", "stopped", "resumed"]
+)
+@pytest.mark.parametrize("data", [{}, {"by": "bob"}, {"plan": 1, "digest": [], "service": {}, "by": LOGIN}])
+def test_an_entry_that_lacks_what_it_has_to_say_says_nothing(bench: Bench, event: str, data: dict[str, Any]) -> None:
+    bench.evidence.record(event, data)
+    assert bench.play().outcome == "compliant"
+
+
+@pytest.mark.parametrize("event", ["requested", "completed", "started", "rolled_back", "refused", "revoked"])
+def test_an_entry_of_no_promotion_promotes_nothing(bench: Bench, event: str) -> None:
+    bench.evidence.record(event, {})
+    bench.evidence.record(event, {"service": "svc"})
+    bench.evidence.record(event, {"service": 3, "digest": 4, "promotion_id": {}, "plan": [], "gate": []})
+    assert bench.play().outcome == "compliant"
+
+
 def test_nothing_is_rolled_back_to_a_vetoed_digest(bench: Bench) -> None:
     bench.promoted(D1, D2, D3)
     veto(bench.evidence, BOB, D2, "it loses orders")
