@@ -28,12 +28,14 @@ def running() -> Iterator[Instance]:
     if not _KEEP:
         _clear(found)
     FOLDER.mkdir(exist_ok=True)
-    with _network():
-        if not found.services.exists():
-            found.copy_service("service-a")
-        yield found
-    if not _KEEP:
-        _clear(found)
+    try:
+        with _network():
+            if not found.services.exists():
+                found.copy_service("service-a")
+            yield found
+    finally:
+        if not _KEEP:
+            _clear(found)
 
 
 @contextmanager

@@ -260,4 +260,5 @@ def _published(ledger: Ledger, keys: Sequence[Key]) -> Checkpoint | None:
     try:
         return heads.latest(ledger.path, keys)
     except BadCheckpoint as error:
-        raise AnchorBroken("foreign_key", str(error), None) from error
+        # An exception of ours, which pylint does not see.
+        raise AnchorBroken("foreign_key", str(error), None) from error  # pylint: disable=bad-exception-cause

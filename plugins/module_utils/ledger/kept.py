@@ -51,7 +51,10 @@ class KeptHead:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise LedgerError(f"The head kept for '{origin}' cannot be read ({type(error).__name__}).") from error
         except BadCheckpoint as error:
-            raise LedgerError(f"The head kept for '{origin}' does not hold: {error}") from error
+            # An exception of ours, which pylint does not see.
+            raise LedgerError(  # pylint: disable=bad-exception-cause
+                f"The head kept for '{origin}' does not hold: {error}"
+            ) from error
         if head.origin != origin:
             raise LedgerError(f"The head kept for '{origin}' is of '{head.origin}'.")
         return cls(head, keys, str(document.get("hash", "")), history, lost, str(document.get("successor", "")))

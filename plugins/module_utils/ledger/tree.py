@@ -78,7 +78,10 @@ def check_edge(folder: Path, origin: str) -> None:
         if error.kind != "tile":
             raise
     except BadCheckpoint as error:
-        raise LedgerBroken(f"The checkpoint of {folder} does not hold: {error}", sequence=None) from error
+        # An exception of ours, which pylint does not see; below, too.
+        raise LedgerBroken(  # pylint: disable=bad-exception-cause
+            f"The checkpoint of {folder} does not hold: {error}", sequence=None
+        ) from error
 
 
 def grow(folder: Path, grown: Grown, size: int | None = None, write: bool = True) -> None:
@@ -206,7 +209,7 @@ def _stored(folder: Path, head: Checkpoint, line: bytes) -> tiles.Growing:
         tree = tiles.Growing.resume(stored)
         last = stored.read(0, head.size - 1)
     except tiles.BadTile as error:
-        raise EdgeBroken("tile", str(error), None) from error
+        raise EdgeBroken("tile", str(error), None) from error  # pylint: disable=bad-exception-cause
     if tree.root() != head.root:
         raise EdgeBroken("tile", f"The tiles below {folder / TILES} are not those of the checkpoint.", None)
     if last != merkle.leaf_hash(line):

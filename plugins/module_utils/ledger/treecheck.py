@@ -20,8 +20,8 @@ from .tree import TILES
 
 # The entry that names the key has these bytes.
 SIGNING_MARK = b'"event":"signing_key"'
-# (sequence or None, kind, message)
-Add = Callable[[int | None, str, str], None]
+# (sequence or None, kind, message); pylint thinks of an older Python.
+Add = Callable[[int | None, str, str], None]  # pylint: disable=unsupported-binary-operation
 
 
 class TreeCheck:

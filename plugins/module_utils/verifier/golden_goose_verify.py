@@ -84,8 +84,8 @@ def number(value: float) -> str:
     if value == 0:
         return "0"
     sign = "-" if value < 0 else ""
-    mantissa, _, exponent = repr(abs(value)).partition("e")
-    whole, _, fraction = mantissa.partition(".")
+    mantissa, _e, exponent = repr(abs(value)).partition("e")
+    whole, _dot, fraction = mantissa.partition(".")
     digits = (whole + fraction).lstrip("0")
     point = len(whole) - (len(whole + fraction) - len(digits)) + int(exponent or 0)
     digits = digits.rstrip("0")
@@ -133,7 +133,7 @@ def entry_of(line: bytes) -> dict[str, Any]:
     for name, form in FORMS.items():
         if not isinstance(value[name], str) or not re.fullmatch(form, value[name], re.ASCII):
             raise Broken(f"{name} has not the form it must have")
-    if type(value["sequence"]) is not int or value["sequence"] < 0:
+    if isinstance(value["sequence"], bool) or not isinstance(value["sequence"], int) or value["sequence"] < 0:
         raise Broken("sequence is no whole number")
     if not isinstance(value["data"], dict) or not isinstance(value["metadata"], dict):
         raise Broken("data or metadata is no object")
@@ -287,8 +287,8 @@ def decoded(text: str) -> bytes:
 
 
 def key_of(vkey: str) -> Key:
-    name, _, rest = vkey.strip().partition("+")
-    identity, _, encoded = rest.partition("+")
+    name, _plus, rest = vkey.strip().partition("+")
+    identity, _plus, encoded = rest.partition("+")
     data = decoded(encoded)
     if len(data) != 33 or data[:1] != b"\x01" or identity_of(name, data[1:]).hex() != identity:
         raise Broken(f"'{vkey.strip()[:60]}' is no ed25519 key of a signed note")
@@ -315,8 +315,8 @@ def checkpoint_of(note: str, keys: Sequence[Key]) -> tuple[str, int, bytes]:
     known = {(lines[0], identity_of(lines[0], public)): public for public in mine}
     good = False
     for line in block[:-1].split("\n"):
-        mark, _, rest = line.partition(" ")
-        name, _, encoded = rest.partition(" ")
+        mark, _space, rest = line.partition(" ")
+        name, _space, encoded = rest.partition(" ")
         data = decoded(encoded)
         if mark != "\u2014" or not name or len(data) < 5:
             raise Broken("a signature of the checkpoint has not the form of one")
@@ -702,7 +702,7 @@ def check_sums(folder: Path) -> None:
     """SHA256SUMS lists every file of the package, and each has the hash that it states."""
     listed = {}
     for line in (folder / "SHA256SUMS").read_text().splitlines():
-        digest, _, name = line.partition("  ")
+        digest, _spaces, name = line.partition("  ")
         listed[name] = digest
     there = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()} - {"SHA256SUMS"}
     for name in sorted(there ^ set(listed)):
@@ -757,18 +757,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         finding.gaps.append(str(error))
         status = finding.status()
     except (OSError, KeyError, TypeError, ValueError) as error:
-        print(f"golden-goose-verify: cannot verify: {error}", file=sys.stderr)
+        sys.stderr.write(f"golden-goose-verify: cannot verify: {error}\n")
         return UNUSABLE
     if arguments.json:
-        print(
+        lines = [
             json.dumps({"state": STATES[status], "wrong": finding.wrong, "gaps": finding.gaps, "facts": finding.facts})
-        )
+        ]
     else:
-        for line in (*finding.wrong, *finding.gaps, *finding.facts):
-            print(line)
-        print(STATES[status])
+        lines = [*finding.wrong, *finding.gaps, *finding.facts, STATES[status]]
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
     return status
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())
