@@ -30,6 +30,7 @@ from ansible_collections.golden_goose.compliance.plugins.module_utils.ledger imp
     ObjectDropped,
     backup,
     dropping,
+    freeze,
     verify,
 )
 from ansible_collections.golden_goose.compliance.plugins.module_utils.locks import LockHeld, hold
@@ -37,6 +38,8 @@ from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.
 from ansible_collections.golden_goose.compliance.plugins.module_utils.verifier import golden_goose_verify as stranger
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from tests.unit.ledger.second_place import Memory
 
 from .conftest import METADATA, SERVICE, World
 
@@ -103,6 +106,24 @@ def test_old_objects_go_and_entries_stay(old: World, tmp_path: Path) -> None:
     assert not drop(old, copy).changed and old.ledger.head().size == 3
     assert not backup(old.ledger, copy).changed
     assert not Ledger.open(copy).objects.path(gone).exists()
+
+
+def test_objects_of_frozen_segments_go_too(old: World, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    gone = keep(old, b"old report")
+    freeze(old.ledger, Memory(), METADATA, 2)
+    later(old)
+    kept = keep(old, b"new report")
+    backup(old.ledger, copy)
+    forget(old.ledger)
+    done = drop(old, copy)
+    assert (digests(done), done.removed) == ({gone}, 2)
+    for root in (old.ledger.root, copy):
+        objects = Ledger.open(root).objects
+        assert not objects.path(gone).exists() and objects.path(kept).exists()
+        report = verify(root)
+        assert (report.state, report.dropped) == ("intact", 1), report.sentence()
+    assert not drop(old, copy).changed
 
 
 def test_missing_without_an_entry_is_still_incomplete(old: World) -> None:

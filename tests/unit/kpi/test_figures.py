@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import pytest
 from ansible_collections.golden_goose.compliance.plugins.module_utils.kpi.figures import Figures, read
 
 from .story import Story
@@ -121,8 +122,22 @@ def test_an_edited_entry_is_a_break_and_ends_compliance(story: Story) -> None:
     assert "Entry 1" in found.reason
 
 
-def test_an_entry_without_what_its_event_needs_is_said_not_raised(story: Story) -> None:
+def test_an_entry_without_what_its_event_needs_counts_for_nothing(story: Story) -> None:
+    """Written past the engine it neither promotes anything nor keeps the exporter from its work."""
+    story.promote()
+    before = figures(story)
     story.ledger.append(type="promotion", event="requested", data={}, metadata={"sprint": "1", "provisional": True})
+    found = figures(story)
+    assert found.ledger_state == "intact"
+    assert (found.success_rate, found.completeness) == (before.success_rate, before.completeness) == (1.0, 1.0)
+
+
+def test_what_cannot_be_computed_is_said_not_raised(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+    def compute(*_args: object) -> None:
+        raise KeyError("service")
+
+    story.promote()
+    monkeypatch.setattr("ansible_collections.golden_goose.compliance.plugins.module_utils.kpi.figures.compute", compute)
     found = figures(story)
     assert found.ledger_state == "unreadable"
     assert "KeyError" in found.reason
