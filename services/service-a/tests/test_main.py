@@ -28,17 +28,26 @@ def _free_port() -> int:
         return probe.getsockname()[1]
 
 
+def _answer(port: int) -> tuple[http.client.HTTPConnection, int]:
+    """Return a connection and the status that it got; the signal handlers are there before the first answer."""
+    deadline = time.monotonic() + 30
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    while time.monotonic() < deadline:
+        try:
+            connection.connect()
+            break
+        except ConnectionRefusedError:
+            time.sleep(0.02)
+    connection.request("GET", "/healthz")
+    return connection, connection.getresponse().status
+
+
 def test_sigterm_ends_it_with_status_0(build_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     port = _free_port()
 
     def terminate_when_up() -> None:
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                break
-            except ConnectionRefusedError:
-                time.sleep(0.02)
+        connection, _status = _answer(port)
+        connection.close()
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=terminate_when_up).start()
@@ -52,26 +61,17 @@ def test_sigterm_ends_it_with_status_0(build_file: Path, capsys: pytest.CaptureF
 
 def test_a_kept_alive_connection_does_not_hold_up_the_end(build_file: Path) -> None:
     port = _free_port()
-    status: list[int] = []
+    answers: list[tuple[http.client.HTTPConnection, int]] = []
 
     def use_and_terminate() -> None:
-        deadline = time.monotonic() + 30
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-        while time.monotonic() < deadline:
-            try:
-                connection.connect()
-                break
-            except ConnectionRefusedError:
-                time.sleep(0.02)
-        connection.request("GET", "/healthz")
-        status.append(connection.getresponse().status)
+        answers.append(_answer(port))
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=use_and_terminate).start()
     began = time.monotonic()
     values = {"ADDRESS": "127.0.0.1", "PORT": str(port), "DRAIN_SECONDS": "0", "REQUEST_SECONDS": "30"}
     assert main(values | {"BUILD_FILE": str(build_file)}) == 0
-    assert status == [200]
+    assert [status for _connection, status in answers] == [200]
     assert time.monotonic() - began < 20
 
 

@@ -183,6 +183,10 @@ def test_coverage_allows_passing_tests_that_cover_enough(lab: Lab) -> None:
             {"tests/test_code.py": TESTS, "src/other.py": CODE},
             "the tests cover 50 % of the lines (required: at least 80 %)",
         ),
+        (
+            {"tests/test_code.py": "import os\n\n\ndef test_end():\n    os.kill(os.getpid(), 9)\n"},
+            "the tests could not be run: it wrote nothing and was ended by signal 9 (required: the tests run)",
+        ),
     ],
 )
 def test_coverage_denies(lab: Lab, files: dict[str, str], reason: str) -> None:

@@ -85,9 +85,10 @@ class ToolRun:
     stderr: bytes
 
     def last_words(self) -> str:
-        """Return the last lines that it wrote, on one line."""
+        """Return the last lines that it wrote, on one line; where there are none, how it ended."""
         lines = (self.stderr.strip() or self.stdout.strip()).decode(errors="replace").splitlines()
-        return " / ".join(line.strip() for line in lines[-_LAST_LINES:]) or "it wrote nothing"
+        ended = f"was ended by signal {-self.status}" if self.status < 0 else f"ended with status {self.status}"
+        return " / ".join(line.strip() for line in lines[-_LAST_LINES:]) or f"it wrote nothing and {ended}"
 
 
 def run_tool(command: Sequence[str], cwd: Path, home: Path, timeout: float, user: int | None = None) -> ToolRun:
