@@ -25,7 +25,11 @@ SECRETS: list[Any] = [
     {"a": "see -----BEGIN RSA PRIVATE KEY----- here"},
 ]
 _TEXTS = st.text(max_size=5) | st.sampled_from(["token", "API_KEY", "hvb." + "0" * 24, "-----BEGIN PRIVATE KEY-----"])
-_VALUES = st.recursive(_TEXTS | st.integers(0, 9), lambda inner: st.lists(inner) | st.dictionaries(_TEXTS, inner))
+_VALUES = st.recursive(
+    _TEXTS | st.integers(0, 9),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_TEXTS, inner, max_size=4),
+    max_leaves=8,
+)
 
 
 def _refused(value: Any) -> bool:
@@ -47,6 +51,6 @@ def test_usual_data_is_not_suspicious() -> None:
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.dictionaries(_TEXTS, _VALUES))
+@given(st.dictionaries(_TEXTS, _VALUES, max_size=4))
 def test_what_is_refused_was_suspicious(value: dict[str, Any]) -> None:
     assert suspicious(canonical.encode(value)) or not _refused(value)
