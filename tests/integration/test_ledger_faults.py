@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -170,6 +170,38 @@ def test_a_fault_at_every_system_call(prepared: Path, place: Path, what: str, fa
             raise AssertionError(f"{fault} at {call.text}\n{done.stdout}{done.stderr}\n{error}") from error
 
 
+def _empty(place: Path) -> None:
+    for path in place.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _with_copy(ledger: Path, place: Path) -> Path:
+    """Put ``ledger``, and the copy beside it, into ``place``, which had something else before."""
+    _empty(place)
+    for name in ("ledger", "copy"):
+        shutil.copytree(ledger.parent / name, place / name)
+    return place / "ledger"
+
+
+def _faulted(
+    fresh: Callable[[], Path], what: str, fault: str, calls: list[Call]
+) -> Iterator[tuple[Path, Call, subprocess.CompletedProcess[str]]]:
+    """Inject ``fault`` at each of ``calls`` in turn; yield the folder, the call and how the program ended."""
+    tried = 0
+    for call in calls:
+        # The output of the process itself is not part of what is tested.
+        if call.name == "write" and call.text.partition("(")[2].startswith("1,"):
+            continue
+        folder = fresh()
+        done, seen = _run(folder, what, "-e", f"inject={call.name}:{fault}:when={call.number}")
+        if done.returncode not in (-9, 137) and not any("INJECTED" in one.text for one in seen):
+            continue  # The number of a call varies a little from run to run.
+        tried += 1
+        yield folder, call, done
+    print(f"{fault}: {tried} of {len(calls)} calls")
+    assert tried > len(calls) // 2
+
+
 @pytest.fixture(scope="module")
 def signed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A ledger that was signed, with 300 entries more to sign: tiles become full, partial ones are removed."""
@@ -185,31 +217,20 @@ def signed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("fault", ["error=EIO", "error=ENOSPC", "signal=KILL"])
 def test_a_fault_at_every_system_call_of_a_checkpoint(signed: Path, place: Path, fault: str) -> None:
     def copy() -> Path:
-        for path in place.iterdir():
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        _empty(place)
         shutil.copy(signed.parent / "kept", place / "kept")
         shutil.copytree(signed, place / "ledger")
         return place / "ledger"
 
     _done, calls = _run(copy(), "checkpoint")
     calls = [call for call in calls if call.name in CHANGING]
-    tried = 0
-    for call in calls:
-        if call.name == "write" and call.text.partition("(")[2].startswith("1,"):
-            continue
-        folder = copy()
-        done, seen = _run(folder, "checkpoint", "-e", f"inject={call.name}:{fault}:when={call.number}")
-        if done.returncode not in (-9, 137) and not any("INJECTED" in one.text for one in seen):
-            continue  # The number of a call varies a little from run to run.
-        tried += 1
+    for folder, call, done in _faulted(copy, "checkpoint", fault, calls):
         assert verify(folder).state in ("intact", "incomplete"), f"{fault} at {call.text}\n{done.stdout}{done.stderr}"
         ledger = Ledger.open(folder)
         done_again = anchor(ledger, writer.FolderPlace(folder), writer.METADATA)
         report = verify(folder)
         assert (report.state, report.signed) == ("intact", done_again.size), f"{fault} at {call.text}"
         assert report.size == done_again.size and not (folder / "checkpoint.staged").exists()
-    print(f"{fault}: {tried} of {len(calls)} calls")
-    assert tried > len(calls) // 2
 
 
 @pytest.fixture(scope="module")
@@ -233,25 +254,13 @@ def test_a_fault_at_every_system_call_of_a_repair(damaged: Path, place: Path, fa
     bad = (damaged / "entries.jsonl").read_bytes()
 
     def fresh() -> Path:
-        for path in place.iterdir():
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-        for name in ("ledger", "copy"):
-            shutil.copytree(damaged.parent / name, place / name)
-        return place / "ledger"
+        return _with_copy(damaged, place)
 
     _done, calls = _run(fresh(), "repair")
     # What only reads cannot leave anything half-done.
     calls = [c for c in calls if c.name in CHANGING and (c.name != "openat" or re.search(WRITING, c.text))]
     assert {"rename", "fsync", "unlink", "fchmod", "write"} <= {call.name for call in calls}
-    tried = 0
-    for call in calls:
-        if call.name == "write" and call.text.partition("(")[2].startswith("1,"):
-            continue
-        folder = fresh()
-        done, seen = _run(folder, "repair", "-e", f"inject={call.name}:{fault}:when={call.number}")
-        if done.returncode not in (-9, 137) and not any("INJECTED" in one.text for one in seen):
-            continue  # The number of a call varies a little from run to run.
-        tried += 1
+    for folder, call, done in _faulted(fresh, "repair", fault, calls):
         where = f"{fault} at {call.text}\n{done.stdout}{done.stderr}"
         assert "Traceback" not in done.stderr, where
         # The damage, or the repaired ledger: nothing in between, and never less than there was.
@@ -264,8 +273,6 @@ def test_a_fault_at_every_system_call_of_a_repair(damaged: Path, place: Path, fa
         assert said.event == "repaired" and (folder / said.data["set_aside"]).read_bytes() == bad, where
         assert b"Report" in [p.read_bytes() for p in (folder / "damaged").rglob("*") if p.is_file()], where
         assert not repair(folder, folder.parent / "copy", writer.METADATA).changed, where
-    print(f"{fault}: {tried} of {len(calls)} calls")
-    assert tried > len(calls) // 2
 
 
 @pytest.fixture(scope="module")
@@ -289,11 +296,7 @@ def aged(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("fault", ["error=EIO", "error=ENOSPC", "signal=KILL"])
 def test_a_fault_at_every_system_call_of_a_retention(aged: Path, place: Path, fault: str) -> None:
     def fresh() -> Path:
-        for path in place.iterdir():
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-        for name in ("ledger", "copy"):
-            shutil.copytree(aged.parent / name, place / name)
-        return place / "ledger"
+        return _with_copy(aged, place)
 
     def there(folder: Path) -> int:
         return sum(path.is_file() for path in (folder / "objects").rglob("*"))
@@ -301,15 +304,7 @@ def test_a_fault_at_every_system_call_of_a_retention(aged: Path, place: Path, fa
     _done, calls = _run(fresh(), "retention")
     calls = [c for c in calls if c.name in CHANGING and (c.name != "openat" or re.search(WRITING, c.text))]
     assert {"fsync", "unlink", "pwrite64"} <= {call.name for call in calls}
-    tried = 0
-    for call in calls:
-        if call.name == "write" and call.text.partition("(")[2].startswith("1,"):
-            continue
-        folder = fresh()
-        done, seen = _run(folder, "retention", "-e", f"inject={call.name}:{fault}:when={call.number}")
-        if done.returncode not in (-9, 137) and not any("INJECTED" in one.text for one in seen):
-            continue  # The number of a call varies a little from run to run.
-        tried += 1
+    for folder, call, done in _faulted(fresh, "retention", fault, calls):
         where = f"{fault} at {call.text}\n{done.stdout}{done.stderr}"
         assert "Traceback" not in done.stderr, where
         # Nothing is gone that neither ledger nor copy says was dropped.
@@ -324,8 +319,6 @@ def test_a_fault_at_every_system_call_of_a_retention(aged: Path, place: Path, fa
             assert (report.state, report.objects, report.dropped) == ("intact", 1, 3), f"{report.sentence()} {where}"
             assert there(place / name) == 1, where
         assert not writer.drop(folder), where
-    print(f"{fault}: {tried} of {len(calls)} calls")
-    assert tried > len(calls) // 2
 
 
 def test_nothing_is_acknowledged_before_it_is_on_disk(prepared: Path, tmp_path: Path) -> None:
