@@ -19,6 +19,7 @@ from ansible_collections.golden_goose.compliance.plugins.module_utils.ledger imp
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.evidence import Evidence
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.gates import (
     GATES,
+    Gate,
     GateContext,
     Scanners,
     private_copy,
@@ -60,11 +61,13 @@ class Lab:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(content)
 
-    def decide(self, gate: str, files: dict[str, str] | None = None, digest: str = D1) -> Verdict:
+    def decide(self, gate: str | Gate, files: dict[str, str] | None = None, digest: str = D1, **more: Any) -> Verdict:
+        """Return what a gate says; ``more`` is of the context: policy and plan."""
         self.write(files or {})
         service = load_service(self.folder)
         source, scratch = self._stack.enter_context(private_copy(self.folder))
-        return GATES[gate](GateContext(service, digest, self.evidence, self.cluster, self.scanners, source, scratch))
+        parts = (service, digest, self.evidence, self.cluster, self.scanners, source, scratch)
+        return (GATES[gate] if isinstance(gate, str) else gate)(GateContext(*parts, **more))
 
     def built(self, digest: str, source: str) -> None:
         self.evidence.record("build", {"service": "svc", "digest": digest, "source_sha256": source}, type="validation")

@@ -66,10 +66,14 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
 
 @pytest.fixture
 def image(lab: Lab, tmp_path: Path) -> Lab:
-    """A lab whose service has an image with one Debian package and one wheel; ``lab.digest`` is its digest."""
+    return lab_with_image(lab, tmp_path)
+
+
+def lab_with_image(lab: Lab, tmp_path: Path, wheel: str = WHEEL) -> Lab:
+    """Give the service an image with one Debian package and one wheel; ``lab.digest`` is its digest."""
     raw = io.BytesIO()
     with tarfile.open(fileobj=raw, mode="w:gz") as layer:
-        contents = {"var/lib/dpkg/status": DPKG + GONE, "app/lib/flask_thing-2.0.1.dist-info/METADATA": WHEEL}
+        contents = {"var/lib/dpkg/status": DPKG + GONE, "app/lib/flask_thing-2.0.1.dist-info/METADATA": wheel}
         for name, text in contents.items():
             member = tarfile.TarInfo(name)
             member.size = len(text)
