@@ -80,5 +80,5 @@ build: setup  ## The collection as a tarball in .cache/build
 
 .PHONY: lock
 lock: setup  ## Fix the versions of all Python packages anew from requirements*.in
-	$(BIN)/uv pip compile --quiet --python-version 3.11 --no-emit-index-url --output-file requirements.txt requirements.in
-	$(BIN)/uv pip compile --quiet --python-version 3.11 --no-emit-index-url --output-file requirements-dev.txt requirements-dev.in
+	$(BIN)/uv pip compile --quiet --python-version 3.11 --no-emit-index-url --no-header --output-file requirements.txt requirements.in
+	$(BIN)/uv pip compile --quiet --python-version 3.11 --no-emit-index-url --no-header --constraints requirements.txt --output-file requirements-dev.txt requirements-dev.in
