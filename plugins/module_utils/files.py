@@ -46,12 +46,13 @@ def make_dirs(path: Path, mode: int = 0o755) -> None:
         raise GoldenGooseError(f"Cannot create the folder {path}: {error.strerror or error}.") from error
 
 
-def write_atomic(path: Path, data: bytes, mode: int = 0o644) -> bool:
+def write_atomic(path: Path, data: bytes, mode: int = 0o644, durable_name: bool = True) -> bool:
     """Make ``path`` hold ``data`` with permissions ``mode``; return whether anything changed.
 
     The bytes are on disk under a temporary name before they take the name of ``path``: a reader,
     a full disk or a power cut sees the old file or the new one.
 
+    :param durable_name: false when the caller does :func:`sync_directory` itself, once for many files of a folder.
     :raises GoldenGooseError: the file cannot be written; the old content is still there.
     """
     try:
@@ -71,7 +72,8 @@ def write_atomic(path: Path, data: bytes, mode: int = 0o644) -> bool:
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
-        sync_directory(path.parent)
+        if durable_name:
+            sync_directory(path.parent)
     except OSError as error:
         raise GoldenGooseError(
             f"Cannot write {path}: {error.strerror or error}; what was there before is unchanged."

@@ -136,7 +136,7 @@ def _names_key(ledger: Ledger, current: Sequence[Key]) -> str | None:
     """
     ours = {str(key) for key in current}
     public = {base64.b64encode(key.public).decode() for key in current}
-    for entry in ledger.own_entries():
+    for entry in ledger.own_entries(events=("signing_key", "started")):
         if entry.event == "signing_key" and entry.data.get("vkey") not in ours:
             return f"entry {entry.sequence} names another key"
         if entry.event == "started" and not public & {str(entry.data.get("public_key", next(iter(public))))}:

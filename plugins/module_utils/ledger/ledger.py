@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,6 +24,7 @@ from .appending import Appender, Statement, broken, statements
 from .description import DESCRIPTION, checked_origin, describe, read_origin
 from .entry import BadLine, Entry
 from .errors import EntryConflict, EntryRefused, LedgerBroken, LedgerError, LedgerFrozen
+from .following import Follower
 from .index import Index
 from .objects import Objects
 
@@ -286,22 +287,18 @@ class Ledger:
         for segment in (*self.earlier, copy(self)):
             yield from segment.own_entries(strict)
 
-    def own_entries(self, strict: bool = True) -> Iterator[Entry]:
-        """Yield what :meth:`entries` does of this segment alone."""
-        expected = entry.genesis_hash(self.origin)
-        for number, line in enumerate(self._whole_lines()):
-            try:
-                found = entry.parse(line)
-                if found.sequence != number or found.previous_hash != expected:
-                    raise BadLine("link", "it does not follow the entry before it")
-            except BadLine as error:
-                if strict:
-                    raise broken(self.path, number, str(error)) from error
-                if error.kind == "link":
-                    yield self._ours(found)
-                continue
-            expected = found.hash
-            yield self._ours(found)
+    def own_entries(self, strict: bool = True, events: Collection[str] | None = None) -> Iterator[Entry]:
+        """Yield what :meth:`entries` does of this segment alone; only those of ``events``, when these are given."""
+        chain = Follower(0, entry.genesis_hash(self.origin))
+        try:
+            with store.opened(self.entries_path, write=False) as descriptor:
+                size = store.settled_size(self.lock_path, self.entries_path)
+                for lines in store.line_groups(descriptor, 0, size):
+                    yield from map(self._ours, chain.entries(lines, strict, events))
+        except OSError as error:
+            raise LedgerError(f"Cannot read {self.entries_path}: {error.strerror or error}.") from error
+        except BadLine as error:
+            raise broken(self.path, chain.size, str(error)) from error
 
     def find(self, id: str) -> Entry | None:
         """Return the entry with this ``id`` in any segment, found through the index; what the index lacks is read.
@@ -374,12 +371,3 @@ class Ledger:
 
     def _head(self, last: Entry | None) -> Head:
         return Head(last.sequence + 1, last.hash) if last else Head(0, entry.genesis_hash(self.origin))
-
-    def _whole_lines(self) -> Iterator[bytes]:
-        try:
-            size = store.settled_size(self.lock_path, self.entries_path)
-            for line in store.lines(self.entries_path, size):
-                if line.endswith(b"\n"):
-                    yield line[:-1]
-        except OSError as error:
-            raise LedgerError(f"Cannot read {self.entries_path}: {error.strerror or error}.") from error

@@ -10,7 +10,7 @@ cover their leaves completely have a name; the root of any tree is computed from
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 # Returns the hash of the named node (level, index).
 NodeReader = Callable[[int, int], bytes]
@@ -27,6 +27,19 @@ def leaf_hash(leaf: bytes) -> bytes:
 def node_hash(left: bytes, right: bytes) -> bytes:
     """Return the hash of an inner node: SHA-256 of 0x01 and the hashes of its children."""
     return hashlib.sha256(b"\x01" + left + right).digest()
+
+
+def leaf_hashes(leaves: Iterable[bytes]) -> list[bytes]:
+    """Return :func:`leaf_hash` of each of ``leaves``."""
+    sha256 = hashlib.sha256
+    return [sha256(b"\x00" + leaf).digest() for leaf in leaves]
+
+
+def parents(hashes: Sequence[bytes]) -> list[bytes]:
+    """Return the hashes of the nodes above an even number of neighbours."""
+    sha256, data = hashlib.sha256, b"".join(hashes)
+    both = 2 * HASH_BYTES
+    return [sha256(b"\x01" + data[place : place + both]).digest() for place in range(0, len(data), both)]
 
 
 def perfect(low: int, high: int) -> list[tuple[int, int]]:

@@ -132,7 +132,7 @@ class Signed:
         tree_, good = tiles.Growing(), []
         with store.opened(folder / "entries.jsonl", write=False) as descriptor:
             for _offset, line in store.lines_from(descriptor, 0, store.whole_size(descriptor)):
-                tree_.add_leaf(leaf_hash(line.removesuffix(b"\n")))
+                tree_.add_leaves([leaf_hash(line.removesuffix(b"\n"))])
                 tree_.take()
                 good += [head for head in wanted.get(tree_.size, []) if head.root == tree_.root()]
         return good

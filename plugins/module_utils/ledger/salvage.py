@@ -259,7 +259,7 @@ class Salvage:
         chain = Chain(kept=len(path), path=path, stated=[self._stated[n] for n in path if n in self._stated])
         tree, wrong = tiles.Growing(), 0
         for node in path:
-            tree.add_leaf(self._leaf(node))
+            tree.add_leaves([self._leaf(node)])
             tree.take()
             roots = self._signed.get(tree.size)
             if roots is None:

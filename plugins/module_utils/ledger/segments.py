@@ -23,6 +23,8 @@ FOLDER = "segments"
 FROZEN = "frozen"
 CONTINUED = "continued"
 RESERVED = frozenset({FROZEN, CONTINUED})
+# The line of an entry that freezes has these bytes.
+MARK = b'"event":"frozen"'
 _NUMBER = re.compile(r"[2-9]|[1-9][0-9]{1,5}")
 _ORIGIN = re.compile(rf"(.+)/segment/({_NUMBER.pattern})")
 

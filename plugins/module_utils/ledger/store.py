@@ -204,6 +204,24 @@ def lines_from(descriptor: int, offset: int, size: int) -> Iterator[tuple[int, b
             offset, rest = offset + MAX_LINE_BYTES + 1, rest[MAX_LINE_BYTES + 1 :]
 
 
+def line_groups(descriptor: int, offset: int, size: int) -> Iterator[list[bytes]]:
+    """Yield the whole lines between ``offset``, where one begins, and ``size``, without feeds, a block of them at once.
+
+    Memory is bounded: a line that is longer than a block comes in pieces, each of which is no entry.
+
+    :raises OSError: the file cannot be read.
+    """
+    rest = b""
+    while offset < size and (block := os.pread(descriptor, min(_BLOCK, size - offset), offset)):
+        offset += len(block)
+        *whole, rest = (rest + block).split(b"\n")
+        if whole:
+            yield whole
+        while len(rest) > MAX_LINE_BYTES + 1:
+            yield [rest[: MAX_LINE_BYTES + 1]]
+            rest = rest[MAX_LINE_BYTES + 1 :]
+
+
 def line_at(descriptor: int, offset: int) -> bytes:
     """Return the line that begins at ``offset``, without its feed; no more of it than an entry may have and one byte.
 

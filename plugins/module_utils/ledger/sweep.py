@@ -17,7 +17,7 @@ from pathlib import Path
 
 from . import batch, entry, store
 from .batch import Batch, Memory, Unsure
-from .merkle import leaf_hash
+from .merkle import leaf_hashes
 from .objects import ObjectRef
 
 PIECE_BYTES = 1 << 20
@@ -129,7 +129,7 @@ def _summary(descriptor: int, start: int, end: int, memory: Memory, leaves: bool
     try:
         first = entry.parse(lines[0])
         found = batch.check(lines, first.sequence, first.previous_hash, memory)
-        return _summed(found, b"".join(map(leaf_hash, lines)) if leaves else b"")
+        return _summed(found, b"".join(leaf_hashes(lines)) if leaves else b"")
     except (entry.BadLine, Unsure):
         return None
 

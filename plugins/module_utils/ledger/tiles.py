@@ -12,13 +12,15 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 
-from ..files import make_dirs, write_atomic
+from ..files import make_dirs, sync_directory, write_atomic
 from .errors import LedgerError
-from .merkle import HASH_BYTES, fold, leaf_hash, node_hash, perfect
+from .merkle import HASH_BYTES, fold, leaf_hashes, node_hash, parents, perfect
 
 WIDTH = 256
 _HEIGHT = 8
@@ -64,7 +66,14 @@ class Tile:
 
 def bundle(lines: Iterable[bytes]) -> bytes:
     """Return the entry bundle of ``lines`` (without line feed)."""
-    return b"".join(len(line).to_bytes(2, "big") + line for line in lines)
+    some = list(lines)
+    return b"".join(chain.from_iterable(zip(map(_length, map(len, some)), some, strict=True)))
+
+
+@lru_cache(maxsize=4096)
+def _length(length: int) -> bytes:
+    """Return how an entry's length stands before it; those of many entries are few."""
+    return length.to_bytes(2, "big")
 
 
 def unbundle(data: bytes) -> list[bytes]:
@@ -102,7 +111,7 @@ class Tiles:
         start = first % WIDTH
         hashes = [data[n * HASH_BYTES : (n + 1) * HASH_BYTES] for n in range(start, start + (1 << within))]
         while len(hashes) > 1:
-            hashes = [node_hash(left, right) for left, right in zip(hashes[::2], hashes[1::2], strict=True)]
+            hashes = parents(hashes)
         return hashes[0]
 
     def width(self, level: int, index: int) -> int:
@@ -140,7 +149,7 @@ class Tiles:
         full = Tile(None, index, WIDTH)
         tile = full if (self.root / full.path()).is_file() else Tile(None, index, width)
         lines = unbundle(self.content(tile))[:width]
-        if [leaf_hash(line) for line in lines] != hashes:
+        if leaf_hashes(lines) != hashes:
             raise BadTile(f"The entry bundle {self.root / tile.path()} is not what its tile says.")
         return lines
 
@@ -187,34 +196,53 @@ class Growing:
             tree._lines = tiles.edge_lines(tree._levels[0])
         return tree
 
-    def add(self, line: bytes) -> None:
-        """Add the entry ``line`` (without line feed)."""
-        self._lines.append(line)
-        if len(self._lines) == WIDTH:
-            self._full.append((Tile(None, self.size // WIDTH, WIDTH), bundle(self._lines)))
-            self._lines = []
-        self.add_leaf(leaf_hash(line))
+    def add(self, lines: Sequence[bytes]) -> None:
+        """Add the entries ``lines`` (without line feeds)."""
+        index = self.size // WIDTH
+        self._lines += lines
+        while len(self._lines) >= WIDTH:
+            self._full.append((Tile(None, index, WIDTH), bundle(self._lines[:WIDTH])))
+            del self._lines[:WIDTH]
+            index += 1
+        self.add_leaves(leaf_hashes(lines))
 
-    def add_leaf(self, leaf: bytes) -> None:
-        """Add an entry by the hash of its leaf: there will be no bundle of it."""
-        carried, level, rest = leaf, 0, self.size
-        self._push(0, carried)
+    def add_leaves(self, leaves: Sequence[bytes]) -> None:
+        """Add entries by the hashes of their leaves: there will be no bundles of them."""
+        place = 0
+        while place < len(leaves):
+            # The largest subtree that may begin here and is not above a tile: its nodes are hashed level by level.
+            most = min(WIDTH, len(leaves) - place, self.size & -self.size or WIDTH)
+            count: int = 1 << (most.bit_length() - 1)
+            self._add_subtree(leaves[place : place + count])
+            place += count
+
+    def _add_subtree(self, leaves: Sequence[bytes]) -> None:
+        """Add as many leaves as a power of two that divides the size; at most a tile of them."""
+        level = len(leaves).bit_length() - 1
+        rest = self.size >> level
+        self.size += len(leaves)
+        self._push(0, leaves)
+        while len(leaves) > 1:
+            leaves = parents(leaves)
+        [carried] = leaves
+        if level == _HEIGHT:
+            self._push(1, [carried])
         while rest & 1:
             carried = node_hash(self._subtrees.pop(), carried)
             rest >>= 1
             level += 1
             if level % _HEIGHT == 0:
-                self._push(level // _HEIGHT, carried)
+                self._push(level // _HEIGHT, [carried])
         self._subtrees.append(carried)
-        self.size += 1
 
-    def _push(self, level: int, item: bytes) -> None:
+    def _push(self, level: int, items: Sequence[bytes]) -> None:
+        """Add hashes to the tile of ``level`` that is not full; they fit into it."""
         if level == len(self._levels):
             self._levels.append([])
         hashes = self._levels[level]
-        hashes.append(item)
+        hashes += items
         if len(hashes) == WIDTH:
-            index = ((self.size + 1) >> (_HEIGHT * (level + 1))) - 1
+            index = (self.size >> (_HEIGHT * (level + 1))) - 1
             self._full.append((Tile(level, index, WIDTH), b"".join(hashes)))
             self._levels[level] = []
 
@@ -241,10 +269,18 @@ def write(root: Path, tiles: Iterable[tuple[Tile, bytes]]) -> None:
 
     :raises GoldenGooseError: one cannot be written.
     """
+    folders: set[Path] = set()
     for tile, data in tiles:
         path = root / tile.path()
-        make_dirs(path.parent, 0o750)
-        write_atomic(path, data, _FILE_MODE)
+        if path.parent not in folders:
+            make_dirs(path.parent, 0o750)
+            folders.add(path.parent)
+        write_atomic(path, data, _FILE_MODE, durable_name=False)
+    try:
+        for folder in folders:
+            sync_directory(folder)
+    except OSError as error:
+        raise LedgerError(f"Cannot write the tiles below {root}: {error.strerror or error}.") from error
 
 
 def drop_partial(root: Path, full: Iterable[Tile]) -> None:

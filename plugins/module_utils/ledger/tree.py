@@ -8,7 +8,7 @@ The chain is followed in the same pass and over the same bytes as the tree: neit
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from . import checkpoint, entry, heads, merkle, segments, store, tiles
 from .checkpoint import BadCheckpoint, Checkpoint, Key
 from .entry import BadLine, Entry
 from .errors import LedgerBroken
+from .following import Follower
 
 TILES = "tile"
 
@@ -92,30 +93,38 @@ def grow(folder: Path, grown: Grown, size: int | None = None, write: bool = True
 
     :raises LedgerBroken: an entry does not hold, or there are fewer than ``size``.
     """
-    path = folder / "entries.jsonl"
+    path, chain = folder / "entries.jsonl", Follower(grown.tree.size, grown.hash)
     end = store.settled_size(folder / "lock", path)
-    for line in _lines(path, grown.offset, end):
-        if grown.tree.size == size:
-            break
-        number = grown.tree.size
-        try:
-            found = entry.parse(line)
-            if found.sequence != number or found.previous_hash != grown.hash:
-                raise BadLine("link", "it does not follow the entry before it")
-            if grown.successor:
-                raise BadLine("frozen", "it follows the entry that froze the ledger")
-        except BadLine as error:
-            raise LedgerBroken(
-                f"Entry {number} of {folder} does not hold: {error}. Run the playbook verify.", sequence=number
-            ) from error
-        grown.tree.add(line)
-        grown.offset += len(line) + 1
-        grown.hash, grown.successor = found.hash, segments.successor_of(found)
-        full = grown.tree.take()
-        if full and write:
-            tiles.write(folder / TILES, full)
+    with store.opened(path, write=False) as descriptor:
+        for group in store.line_groups(descriptor, grown.offset, end):
+            lines = group if size is None else group[: size - grown.tree.size]
+            if not lines:
+                break
+            _follow(folder, grown, chain, lines)
+            grown.tree.add(lines)
+            grown.offset += sum(map(len, lines)) + len(lines)
+            full = grown.tree.take()
+            if full and write:
+                tiles.write(folder / TILES, full)
     if size is not None and grown.tree.size < size:
         raise EdgeBroken("cut", _cut(folder, grown.tree.size, size), grown.tree.size)
+
+
+def _follow(folder: Path, grown: Grown, chain: Follower, lines: Sequence[bytes]) -> None:
+    """Follow the chain over ``lines``, which come after ``grown``."""
+    # Few entries freeze a ledger; those that might are looked at one by one, to know whether one is the last.
+    if grown.successor or segments.MARK in b"\n".join(lines) or not chain.follow(lines):
+        for number, line in enumerate(lines, chain.size):
+            try:
+                found = chain.take(line)
+                if grown.successor:
+                    raise BadLine("frozen", "it follows the entry that froze the ledger")
+            except BadLine as error:
+                raise LedgerBroken(
+                    f"Entry {number} of {folder} does not hold: {error}. Run the playbook verify.", sequence=number
+                ) from error
+            grown.successor = segments.successor_of(found)
+    grown.hash = chain.hash
 
 
 def apply(folder: Path, grown: Grown, head: Checkpoint) -> None:
@@ -144,15 +153,18 @@ def first_difference(folder: Path, head: Checkpoint, keys: Iterable[Key], known:
     older = {**_older_roots(folder, keys), **known}
     proven, tree = 0, tiles.Growing()
     path = folder / "entries.jsonl"
-    for line in _lines(path, 0, store.settled_size(folder / "lock", path)):
-        if tree.size >= head.size or len(line) > entry.MAX_LINE_BYTES:
-            break
-        if sound and merkle.leaf_hash(line) != stored.read(0, tree.size):
-            return tree.size
-        tree.add(line)
-        tree.take()
-        if older.get(tree.size) == tree.root():
-            proven = tree.size
+    with store.opened(path, write=False) as descriptor:
+        end = store.settled_size(folder / "lock", path)
+        for line in (line for group in store.line_groups(descriptor, 0, end) for line in group):
+            if tree.size >= head.size or len(line) > entry.MAX_LINE_BYTES:
+                break
+            leaf = merkle.leaf_hash(line)
+            if sound and leaf != stored.read(0, tree.size):
+                return tree.size
+            tree.add_leaves([leaf])
+            tree.take()
+            if older.get(tree.size) == tree.root():
+                proven = tree.size
     return tree.size if sound else proven
 
 
@@ -229,21 +241,6 @@ def _line(path: Path, wanted: int) -> tuple[bytes, int]:
     number = store.sequence_of(last) if last is not None else -1
     # An older last entry: what is missing was cut off.
     raise _Absent("it is not where it belongs", number + 1 if number is not None and number < wanted else None)
-
-
-def _lines(path: Path, offset: int, end: int) -> Iterator[bytes]:
-    """Yield the whole lines from ``offset``, without their feeds."""
-    with path.open("rb") as stream:
-        stream.seek(offset)
-        left = end - offset
-        while left > 0:
-            line = stream.readline(min(left, entry.MAX_LINE_BYTES + 2))
-            left -= len(line)
-            if not line.endswith(b"\n"):
-                if left > 0 and line:
-                    yield line  # Longer than any entry: it is none.
-                return
-            yield line[:-1]
 
 
 def _cut(folder: Path, have: int, signed: int) -> str:

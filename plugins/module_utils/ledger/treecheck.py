@@ -54,6 +54,8 @@ class TreeCheck:
                 self._of.setdefault((tile.level, tile.index), []).append(tile)
         self._checked: set[Tile] = set()
         self._load(folder, origin, keys, signatures)
+        # The sizes that are still to be compared, the next one last.
+        self._ahead = sorted((size for size in self._signed if size), reverse=True)
 
     @property
     def wanted(self) -> bool:
@@ -85,25 +87,31 @@ class TreeCheck:
             kind = "unsigned" if (folder / heads.STAGED).exists() else "checkpoint"
             self._add(None, kind, f"{folder / heads.LATEST} is missing; evidence_checkpoint makes it again")
 
-    def leaf(self, leaf: bytes) -> None:
-        """Take the leaf hash of the next line, in the order of the file."""
-        if self._done:
-            return
-        self._tree.add_leaf(leaf)
-        for tile, data in self._tree.take():
-            self._tile(tile, data)
-        size = self._tree.size
-        if size not in self._signed:
-            return
+    def leaves(self, leaves: Sequence[bytes]) -> None:
+        """Take the leaf hashes of the next lines, in the order of the file."""
+        place = 0
+        while place < len(leaves) and not self._done:
+            # Up to the next size that was signed, where the roots are compared.
+            stop = place + self._ahead[-1] - self._tree.size if self._ahead else len(leaves)
+            some = leaves[place:stop]
+            place += len(some)
+            self._tree.add_leaves(some)
+            for tile, data in self._tree.take():
+                self._tile(tile, data)
+            if self._ahead and self._tree.size == self._ahead[-1]:
+                self._compare(self._ahead.pop())
+
+    def _compare(self, size: int) -> None:
         if self._tree.root() == self._signed.pop(size):
             self._proven = size
         else:
             self._edge()
             self._rewritten(size)
 
-    def finish(self, lines: Iterable[bytes], named: bool) -> None:
-        """All leaves were given: report what is missing, and compare the bundles with ``lines`` (without feeds).
+    def finish(self, groups: Iterable[Sequence[bytes]], named: bool) -> None:
+        """All leaves were given: report what is missing, and compare the bundles with the lines (without feeds).
 
+        :param groups: all lines, many at once.
         :param named: whether a line has ``SIGNING_MARK``; of no interest when leaves are :attr:`wanted`.
         """
         if not self.wanted:
@@ -116,20 +124,22 @@ class TreeCheck:
                 largest = max(self._signed)
                 have = self._tree.size
                 self._add(have, "cut", f"entries {have} to {largest - 1} were signed and are gone")
-            self._bundles(lines)
+            self._bundles(groups)
         self._tiles_left()
 
-    def _bundles(self, lines: Iterable[bytes]) -> None:
-        index, some = 0, []
-        for line in lines:
-            if len(line) > MAX_LINE_BYTES:
+    def _bundles(self, groups: Iterable[Sequence[bytes]]) -> None:
+        index = 0
+        rest: list[bytes] = []
+        for group in groups:
+            if max(map(len, group)) > MAX_LINE_BYTES:
                 return
-            some.append(line)
-            if len(some) == tiles.WIDTH:
-                self._tile(Tile(None, index, tiles.WIDTH), tiles.bundle(some))
-                index, some = index + 1, []
-        if some:
-            self._tile(Tile(None, index, len(some)), tiles.bundle(some))
+            rest += group
+            while len(rest) >= tiles.WIDTH:
+                self._tile(Tile(None, index, tiles.WIDTH), tiles.bundle(rest[: tiles.WIDTH]))
+                del rest[: tiles.WIDTH]
+                index += 1
+        if rest:
+            self._tile(Tile(None, index, len(rest)), tiles.bundle(rest))
 
     def _rewritten(self, size: int) -> None:
         self._done = True

@@ -249,14 +249,14 @@ class _Check:
             for number, (_offset, line) in enumerate(store.lines_from(descriptor, piece.start, piece.end)):
                 self._line(number, line.removesuffix(b"\n"))
                 # After the chain: of one cause the plainer finding comes first.
-                self.tree.leaf(leaf_hash(line.removesuffix(b"\n")))
+                self.tree.leaves([leaf_hash(line.removesuffix(b"\n"))])
         self._duplicates(descriptor, start, whole)
 
     def _tree(self, descriptor: int, start: int, whole: int) -> None:
         """Finish the comparison with the tree; when only new entries were looked at, with its right edge."""
         if start == 0:
             named = not self.tree.wanted and store.contains(descriptor, SIGNING_MARK, whole)
-            self.tree.finish((line.removesuffix(b"\n") for _at, line in store.lines_from(descriptor, 0, whole)), named)
+            self.tree.finish(store.line_groups(descriptor, 0, whole), named)
         elif self.tree.latest is not None:
             try:
                 tree.edge(self.entries_path.parent, self.report.origin or "", self.tree.latest)
@@ -286,8 +286,8 @@ class _Check:
         self.head = Head(found.sequence + found.count, found.last_hash)
         self.expected_hash, self.timestamp = found.last_hash, found.last_time
         self.ids.frombytes(found.ids)
-        for offset in range(0, len(found.leaves), HASH_BYTES):
-            self.tree.leaf(found.leaves[offset : offset + HASH_BYTES])
+        starts = range(0, len(found.leaves), HASH_BYTES)
+        self.tree.leaves([found.leaves[start : start + HASH_BYTES] for start in starts])
         for sequence, reference in found.references:
             self._object(sequence, reference)
 

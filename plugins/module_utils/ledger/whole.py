@@ -184,7 +184,7 @@ def _last(folder: Path) -> Entry | None:
 def _frozen(folder: Path) -> Iterator[Entry]:
     """Yield the entries that freeze the segment, but for its last entry."""
     before: Entry | None = None
-    for found in _entries(folder, 1, b'"event":"frozen"'):
+    for found in _entries(folder, 1, segments.MARK):
         if before is not None:
             yield before
         before = found if segments.successor_of(found) else None
