@@ -79,6 +79,34 @@ options:
     type: dict
 """
 
+    GATES = r"""
+options:
+  prometheus:
+    description: URL of the Prometheus that the gate C(health) sends the query of a service to.
+    type: str
+  images_dir:
+    description: Folder with the archives of images, which the gate C(sbom) reads.
+    type: path
+  vulnerabilities:
+    description: File or folder with OSV records, which the gate C(sbom) compares the packages of an image with.
+    type: path
+  said:
+    description:
+      - What the gates of the user's own said that are files with Ansible tasks (C(tasks) in O(policy)), by gate, each
+        with C(verdict), C(reason) and the C(digest) that it is about, perhaps C(observed), C(required) and
+        C(next_check). Nothing, or a verdict about another digest, is a deny.
+    type: dict
+    default: {}
+  semgrep_rules:
+    description: Folder with the semgrep rules of the gate C(sast).
+    type: path
+    default: /etc/golden-goose/promotion/semgrep
+  timeout:
+    description: Seconds that one program of a gate may run; a gate whose program is not done by then denies.
+    type: int
+    default: 300
+"""
+
     VAULT = r"""
 options:
   vault:

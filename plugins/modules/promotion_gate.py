@@ -25,6 +25,7 @@ extends_documentation_fragment:
   - golden_goose.compliance.promotion
   - golden_goose.compliance.promotion.services
   - golden_goose.compliance.promotion.policy
+  - golden_goose.compliance.promotion.gates
 options:
   gates:
     description:
@@ -36,30 +37,6 @@ options:
     description: Evaluate gates of the compliant artifact again, instead of those of an open promotion.
     type: bool
     default: false
-  prometheus:
-    description: URL of the Prometheus that the gate C(health) sends the query of a service to.
-    type: str
-  images_dir:
-    description: Folder with the archives of images, which the gate C(sbom) reads.
-    type: path
-  vulnerabilities:
-    description: File or folder with OSV records, which the gate C(sbom) compares the packages of an image with.
-    type: path
-  said:
-    description:
-      - What the gates of the user's own said that are files with Ansible tasks (C(tasks) in O(policy)), by gate, each
-        with C(verdict), C(reason) and the C(digest) that it is about, perhaps C(observed), C(required) and
-        C(next_check). Nothing, or a verdict about another digest, is a deny.
-    type: dict
-    default: {}
-  semgrep_rules:
-    description: Folder with the semgrep rules of the gate C(sast).
-    type: path
-    default: /etc/golden-goose/promotion/semgrep
-  timeout:
-    description: Seconds that one program of a gate may run; a gate whose program is not done by then denies.
-    type: int
-    default: 300
 attributes:
   check_mode:
     description: In check mode no gate is evaluated; the verdicts that are there are returned.
@@ -134,18 +111,17 @@ revoked:
   type: str
 """
 
-from pathlib import Path
-
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.golden_goose.compliance.plugins.module_utils.arguments import LEDGER_OPTIONS
 from ansible_collections.golden_goose.compliance.plugins.module_utils.errors import GoldenGooseError
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.arguments import (
+    GATE_OPTIONS,
     POLICY_OPTION,
     PROMOTION_OPTIONS,
     SERVICES_OPTION,
     promoter,
+    scanners_of,
 )
-from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.gates import Scanners
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.recheck import recheck
 
 _SHOWN = ("gate", "verdict", "reason", "observed", "required", "object", "policy", "next_check")
@@ -160,26 +136,14 @@ def main() -> None:
             **POLICY_OPTION,
             "gates": {"type": "list", "elements": "str"},
             "recheck": {"type": "bool", "default": False},
-            "prometheus": {"type": "str"},
-            "said": {"type": "dict", "default": {}},
-            "images_dir": {"type": "path"},
-            "vulnerabilities": {"type": "path"},
-            "semgrep_rules": {"type": "path", "default": "/etc/golden-goose/promotion/semgrep"},
-            "timeout": {"type": "int", "default": 300},
+            **GATE_OPTIONS,
         },
         supports_check_mode=True,
     )
     params = module.params
     try:
         engine = promoter(params, dry_run=module.check_mode)
-        scanners = Scanners(
-            Path(params["semgrep_rules"]),
-            float(params["timeout"]),
-            prometheus=params["prometheus"],
-            images_dir=Path(params["images_dir"]) if params["images_dir"] else None,
-            vulnerabilities=Path(params["vulnerabilities"]) if params["vulnerabilities"] else None,
-            said=params["said"],
-        )
+        scanners = scanners_of(params)
         revoked = None
         if params["recheck"]:
             entries, changed, revoked = recheck(engine, params["service"], scanners, params["gates"])

@@ -131,9 +131,9 @@ from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.
     SERVICES_OPTION,
     VAULT_OPTION,
     promoter,
-    voice,
+    requester_of,
 )
-from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.plan import Requester, load_plan
+from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.plan import load_plan
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.sealing import make_plan
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.settle import (
     compliant_digests,
@@ -172,9 +172,7 @@ def main() -> None:
         elif params["plan"]:
             plan, changed = load_plan(engine.evidence, params["plan"]), False
         else:
-            with voice(params) as speaker:
-                requester = Requester(speaker.identity.name, speaker.identity.entity)
-            plan, changed = make_plan(engine, params["services"], params["digests"], requester)
+            plan, changed = make_plan(engine, params["services"], params["digests"], requester_of(params))
         before = compliant_digests(engine, plan)
     except GoldenGooseError as error:
         module.fail_json(msg=str(error), **error.facts)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..errors import GoldenGooseError
 from ..ledger import (
     AnchorBroken,
     BadCheckpoint,
@@ -30,6 +31,7 @@ from ..ledger.freezing import require_next
 from ..ledger.kept import KeptHead
 from ..vault import PromoterVault, VaultDown
 from ..vault_heads import VaultHeads
+from .keeping import keep_copy
 
 
 @dataclass(slots=True)
@@ -79,6 +81,24 @@ def checkpoint(
     copied = copy is not None and backup(ledger, copy).changed
     unanchored = ledger.head().size - done.size
     return Checkpointed(done.changed or copied, done.size, unanchored, done.as_dict())
+
+
+def copy_and_anchor(
+    ledger: Ledger, second: Heads, metadata: Mapping[str, Any], copy: Path | str | None, *, dry_run: bool = False
+) -> bool:
+    """Bring the ``copy`` up to date, then sign what is durable, ``backup`` too; return whether anything changed.
+
+    What cannot be copied is anchored all the same.
+
+    :raises GoldenGooseError: as ``keep_copy`` and :func:`checkpoint`.
+    """
+    try:
+        copied = copy is not None and keep_copy(ledger, copy, metadata, dry_run=dry_run).changed
+    except GoldenGooseError:
+        if not dry_run:
+            anchor(ledger, second, metadata)
+        raise
+    return checkpoint(ledger, second, metadata, copy=copy, dry_run=dry_run).changed or copied
 
 
 def _preview(ledger: Ledger, second: Heads) -> Checkpointed:

@@ -17,10 +17,11 @@ from ..cluster import KubernetesCluster
 from ..errors import GoldenGooseError
 from .engine import Promoter
 from .evidence import Evidence
-from .gates import GATES
+from .gates import GATES, Scanners
 from .identity import Identity, logged_in
 from .leases import Leases
 from .people import Voice
+from .plan import Requester
 from .policy import read_policy
 from .ports import Signer
 from .runs import Runs, play_owner
@@ -50,17 +51,27 @@ VAULT_OPTION: dict[str, dict[str, Any]] = {
         },
     }
 }
+GATE_OPTIONS: dict[str, dict[str, Any]] = {
+    "prometheus": {"type": "str"},
+    "said": {"type": "dict", "default": {}},
+    "images_dir": {"type": "path"},
+    "vulnerabilities": {"type": "path"},
+    "semgrep_rules": {"type": "path", "default": "/etc/golden-goose/promotion/semgrep"},
+    "timeout": {"type": "int", "default": 300},
+}
 SERVICES_OPTION: dict[str, dict[str, Any]] = {"services_dir": {"type": "path", "required": True}}
 
 
-def promoter(params: Mapping[str, Any], *, dry_run: bool) -> Promoter:
+def promoter(params: Mapping[str, Any], *, dry_run: bool, keeping: bool = False) -> Promoter:
     """Return the engine that a module's options describe; it connects to nothing yet.
 
+    :param keeping: whether it brings the copy up to date when a promotion is completed.
     :raises LedgerError: there is no such ledger, or the metadata is incomplete.
     """
     cluster = KubernetesCluster(params["kubeconfig"])
     owner, wait = play_owner(), float(params.get("wait") or 0)
     evidence = evidence_of(params, dry_run=dry_run)
+    approle, backup = params.get("vault_approle"), params.get("backup")
     return Promoter(
         evidence=evidence,
         cluster=cluster,
@@ -68,8 +79,9 @@ def promoter(params: Mapping[str, Any], *, dry_run: bool) -> Promoter:
         lease=Leases(cluster, owner, wait_seconds=wait).hold,
         # A rollback does without the source.
         services_dir=Path(params.get("services_dir") or "."),
-        signer=lambda: _signer(params.get("vault_approle")),
-        anchor=(lambda: _anchor(evidence, params["vault_approle"])) if params.get("vault_approle") else None,
+        signer=lambda: _signer(approle),
+        anchor=(lambda: _anchor(evidence, approle)) if approle else None,
+        keep=(lambda: _keep(evidence, approle, backup, dry_run)) if keeping and approle else None,
         rollout_timeout=float(params.get("rollout_timeout") or 120),
         dry_run=dry_run,
         policy=read_policy(params.get("policy"), tuple(GATES)),
@@ -82,6 +94,24 @@ def _anchor(evidence: Evidence, approle: str) -> None:
     from ..ledger import anchor
 
     anchor(evidence.ledger, vault_heads(approle), evidence.metadata)
+
+
+def _keep(evidence: Evidence, approle: str, backup: str | None, dry_run: bool) -> bool:
+    from ..evidence.anchoring import copy_and_anchor, vault_heads
+
+    return copy_and_anchor(evidence.ledger, vault_heads(approle), evidence.metadata, backup, dry_run=dry_run)
+
+
+def scanners_of(params: Mapping[str, Any]) -> Scanners:
+    """Return what the gates may use, as a module's options say."""
+    return Scanners(
+        Path(params["semgrep_rules"]),
+        float(params["timeout"]),
+        prometheus=params["prometheus"],
+        images_dir=Path(params["images_dir"]) if params["images_dir"] else None,
+        vulnerabilities=Path(params["vulnerabilities"]) if params["vulnerabilities"] else None,
+        said=params["said"],
+    )
 
 
 def evidence_of(params: Mapping[str, Any], *, dry_run: bool) -> Evidence:
@@ -106,6 +136,17 @@ def voice(params: Mapping[str, Any]) -> Iterator[Voice]:
         return
     with logged_in(params["vault"]) as person:
         yield Voice(person.identity, person.sign)
+
+
+def requester_of(params: Mapping[str, Any]) -> Requester:
+    """Return who asks for a promotion: the option ``requested_by``, else whom ``voice`` finds.
+
+    :raises VaultError: as ``voice`` does.
+    """
+    if params.get("requested_by"):
+        return Requester(str(params["requested_by"]))
+    with voice(params) as speaker:
+        return Requester(speaker.identity.name, speaker.identity.entity)
 
 
 def _signer(approle: str | None) -> Signer:

@@ -70,6 +70,8 @@ class Promoter:
     lease: Callable[[str, str], AbstractContextManager[None]] | None = None
     # Signs what is in the ledger and keeps the head in Vault; None where nothing is anchored.
     anchor: Callable[[], object] | None = None
+    # Brings the copy of the ledger up to date, then anchors; without it only the anchoring ends a promotion.
+    keep: Callable[[], object] | None = None
 
     @contextmanager
     def guarded(self, name: str, doing: str) -> Iterator[dict[str, Any]]:
@@ -84,14 +86,14 @@ class Promoter:
                 yield facts
 
     def request(
-        self, name: str, digest: str | None, requested_by: str | Requester, sealed: str | None = None
+        self, name: str, digest: str | None, requested_by: str | Requester, sealed: str | Plan | None = None
     ) -> Outcome:
         """Ask for ``digest`` of the service (default: what sandbox runs) to become compliant.
 
         An unfinished promotion of the same artifact is resumed. When the service is compliant with it
         already and the cluster shows it, nothing is written.
 
-        :param sealed: the hash of the sealed plan to do it under; by default one is sealed for this service.
+        :param sealed: the sealed plan to do it under, or its hash; by default one is sealed for this service.
         :raises Refused: another run is at it, sandbox runs nothing, or the plan does not hold any more.
         :raises GoldenGooseError: the service is unknown or malformed, or the cluster does not answer.
         """
@@ -287,13 +289,13 @@ class Promoter:
             self._fail(state, promotion, str(error))
         completed = self._complete(promotion, state, view, answered)
         try:
-            self._anchor()
+            (self.keep or self._anchor)()
         except LedgerError:
             raise
         except GoldenGooseError as error:
             raise AlreadyRecorded(
-                f"{service.name} is compliant and its evidence is complete, but the last entries are not anchored: "
-                f"{str(error).rstrip('.')}. Run it again to anchor them.",
+                f"{service.name} is compliant and its evidence is complete, but the last entries are not "
+                f"{'copied and ' if self.keep else ''}anchored: {str(error).rstrip('.')}. Run it again to do that.",
                 promotion_id=promotion.id,
             ) from error
         self.runs.release(service.name)

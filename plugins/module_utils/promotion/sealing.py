@@ -70,11 +70,11 @@ def reference(plan: Plan) -> dict[str, Any]:
 
 
 def plan_of_request(
-    promoter: Promoter, service: Service, digest: str | None, requester: Requester, sealed: str | None
+    promoter: Promoter, service: Service, digest: str | None, requester: Requester, sealed: str | Plan | None
 ) -> Plan:
     """Return the plan that a request is made under: the sealed one, or one for this service alone.
 
-    :param sealed: the hash of a sealed plan. It is refused when anything has changed since.
+    :param sealed: a sealed plan, or its hash. It is refused when anything has changed since.
     :raises Refused: what differs, by name, with both values; or nobody proved to be who asked though
         people have to approve.
     """
@@ -87,7 +87,7 @@ def plan_of_request(
             known_services(promoter.services_dir),
         )
     else:
-        plan = load_plan(promoter.evidence, sealed)
+        plan = sealed if isinstance(sealed, Plan) else load_plan(promoter.evidence, sealed)
         item = plan.item(name)
         changed = policy_differences(plan, promoter.policy)
         changed += differences(item, present(promoter, service, digest or str(item["digest"])), name)

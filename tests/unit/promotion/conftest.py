@@ -23,6 +23,7 @@ from ansible_collections.golden_goose.compliance.plugins.module_utils.cluster im
 from ansible_collections.golden_goose.compliance.plugins.module_utils.errors import GoldenGooseError
 from ansible_collections.golden_goose.compliance.plugins.module_utils.ledger import Ledger
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion import evaluate as evaluation
+from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.course import run_course
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.engine import Promoter
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.evidence import Evidence
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.gates import GateContext, Scanners
@@ -214,11 +215,7 @@ class Bench:
 
     def play(self, digest: str | None = None) -> Any:
         """Do what playbooks/promote.yml does."""
-        requested = self.promoter.request("svc", digest, "tester")
-        if requested.outcome == "unchanged":
-            return requested
-        self.promoter.evaluate("svc", self.scanners, self.policy.gates)
-        return self.promoter.promote("svc")
+        return run_course(self.promoter, "svc", Requester("tester"), self.scanners, digest).outcome
 
     def add(self, name: str, digest: str, dependencies: list[str]) -> None:
         """Add a service that sandbox runs."""

@@ -9,7 +9,7 @@ they happen. For each number there are two kills, just before the effect and jus
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.
 
 from .conftest import D1, D2, Bench, FakeCluster, FakeSigner, Killed
 
-EFFECTS = [
+EFFECTS: list[tuple[type, str]] = [
     (Ledger, "append"),
     (Objects, "put_bytes"),
     (FakeSigner, "sign"),
@@ -39,8 +39,8 @@ class Killer:
     def __init__(self, at: int | None = None, after: bool = False) -> None:
         self.at, self.after, self.count, self.log = at, after, 0, list[str]()
 
-    def arm(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        for owner, name in EFFECTS:
+    def arm(self, monkeypatch: pytest.MonkeyPatch, effects: Sequence[tuple[type, str]] = EFFECTS) -> None:
+        for owner, name in effects:
             monkeypatch.setattr(owner, name, self._wrap(getattr(owner, name), name))
 
     def _wrap(self, effect: Callable[..., Any], name: str) -> Callable[..., Any]:
