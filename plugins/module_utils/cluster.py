@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """A thin client of the Kubernetes API: what promotion and deployment need, each failure one sentence.
 
-Connections, TLS and kubeconfig files are left to the library ``kubernetes``. Objects stay plain
-dictionaries, as they are in the manifests.
+Connections, TLS and kubeconfig files are left to kube_transport.py. Objects stay plain dictionaries, as they are in the
+manifests.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 from . import admission
 from .errors import GoldenGooseError
-from .imports import require
+from .kube_transport import Transport, Unreachable, Untrusted, Unusable, transport
 from .promotion.ports import Answer, DeploymentView
 
 FIELD_MANAGER = "golden-goose"
@@ -60,20 +60,14 @@ class KubernetesCluster:
         self.kubeconfig = Path(kubeconfig)
 
     @cached_property
-    def _api(self) -> Any:
+    def _api(self) -> Transport:
         if not self.kubeconfig.is_file():
             raise ClusterUnavailable(
                 f"There is no kubeconfig at {self.kubeconfig}; run playbooks/sandbox.yml, or set the path to yours."
             )
-        client, config = require("kubernetes.client"), require("kubernetes.config")
-        settings = client.Configuration()
-        # We wait ourselves, with a limit and a sentence.
-        settings.retries = False
         try:
-            return config.new_client_from_config(
-                str(self.kubeconfig), persist_config=False, client_configuration=settings
-            )
-        except (config.ConfigException, ValueError, OSError) as error:
+            return transport(self.kubeconfig)
+        except Unusable as error:
             raise ClusterError(f"The kubeconfig {self.kubeconfig} cannot be used: {error}.") from error
 
     def request(
@@ -88,28 +82,18 @@ class KubernetesCluster:
 
         :raises ClusterUnavailable: nothing answers at the kubeconfig's address.
         """
-        errors, urllib3 = require("kubernetes.client.exceptions"), require("urllib3")
-        arguments = self._api.param_serialize(
-            method,
-            path,
-            query_params=list((query or {}).items()),
-            header_params={"Accept": "application/json", "Content-Type": content_type},
-            body=dict(body) if body is not None else None,
-            auth_settings=["BearerToken"],
-        )
+        headers = {"Accept": "application/json", "Content-Type": content_type}
         try:
-            response = self._api.call_api(*arguments, _request_timeout=REQUEST_SECONDS)
-            return Answer(int(response.status), bytes(response.read() or b""))
-        except errors.ApiException as error:
-            # The library raises this, with status 0, for what goes wrong in TLS and for nothing else.
+            return Answer(*self._api.send(method, path, query or {}, headers, body, REQUEST_SECONDS))
+        except Untrusted as error:
             raise ClusterUnavailable(
-                f"The API server at {self._api.configuration.host} presents a certificate that {self.kubeconfig} "
+                f"The API server at {self._api.host} presents a certificate that {self.kubeconfig} "
                 "does not trust; write the kubeconfig anew with playbooks/sandbox.yml."
             ) from error
-        except (urllib3.exceptions.HTTPError, OSError) as error:
+        except Unreachable as error:
             raise ClusterUnavailable(
-                f"The API server at {self._api.configuration.host} does not answer "
-                f"({type(error).__name__}); start it with playbooks/sandbox.yml, or correct {self.kubeconfig}."
+                f"The API server at {self._api.host} does not answer "
+                f"({error}); start it with playbooks/sandbox.yml, or correct {self.kubeconfig}."
             ) from error
 
     def deployment(self, namespace: str, name: str) -> DeploymentView | None:
@@ -279,7 +263,7 @@ class KubernetesCluster:
         if answer.status in expected:
             return document
         message = str(document.get("message") or f"status {answer.status}").rstrip(".")
-        host = self._api.configuration.host
+        host = self._api.host
         if answer.status == 401:
             raise ClusterDenied(
                 f"The API server at {host} does not accept the credentials in {self.kubeconfig}; "
