@@ -25,11 +25,18 @@ from ..ledger import (
     genesis_hash,
     heads,
     segments,
+    store,
     verify,
 )
+from ..ledger.anchor import ANCHOR_REPLACED, SIGNING_KEY
 from ..ledger.checkpoint import parse, unverified
 from ..ledger.description import checked_origin
+from ..ledger.entry import parse as parse_entry
 from ..ledger.tree import EdgeBroken, edge
+
+_BACKUP = "backup"
+# What tells of a copy, and what is copied as soon as it is signed.
+_COPIED_WITHOUT_A_WORD = frozenset({_BACKUP, SIGNING_KEY, ANCHOR_REPLACED, *segments.RESERVED})
 
 
 def create(
@@ -133,7 +140,7 @@ def keep_copy(
 
     :param full: as :func:`backup` takes it.
 
-    The entry is copied as well. A copy that was up to date gets no entry: saying so would make it outdated.
+    The entry is copied as well. A copy that was up to date, and told of, gets no entry: it would make it outdated.
 
     :raises LedgerBroken: the ledger, or its copy, is not what it was.
     :raises LedgerError: the copy cannot be written or does not verify.
@@ -142,11 +149,12 @@ def keep_copy(
         return _preview(ledger, Path(target))
     made = backup(ledger, target, full)
     # A checkpoint alone is nothing to write down: the entry would have to be signed again, and so on for ever.
-    if metadata is None or not (made.copied_bytes or made.copied_objects):
+    told = _told(ledger, str(target))
+    if metadata is None or (told is not None and made.copied_bytes <= told and not made.copied_objects):
         return made
     ledger.append(
         type="validation",
-        event="backup",
+        event=_BACKUP,
         data={"size": made.size, "head": made.head, "target": str(target)},
         metadata=metadata,
     )
@@ -160,6 +168,24 @@ def keep_copy(
         copied_bytes=made.copied_bytes + final.copied_bytes,
         copied_objects=made.copied_objects + final.copied_objects,
     )
+
+
+def _told(ledger: Ledger, target: str) -> int | None:
+    """Return how many bytes stand from the entry ``backup`` of this copy on, when only such follow as need none.
+
+    None when others follow: their copy has to be told of, even when a call that was killed has made it.
+    """
+    size = 0
+    for segment in (ledger, *reversed(ledger.earlier)):
+        with store.opened(segment.entries_path, write=False) as descriptor:
+            end = store.whole_size(descriptor)
+            while (line := store.last_line(descriptor, end)) is not None:
+                found, end, size = parse_entry(line), end - len(line) - 1, size + len(line) + 1
+                if found.event == _BACKUP and found.data["target"] == target:
+                    return size
+                if found.event not in _COPIED_WITHOUT_A_WORD:
+                    return None
+    return size
 
 
 def _preview(ledger: Ledger, target: Path) -> BackupReport:

@@ -107,7 +107,10 @@ def _backup(ledger: Ledger, root: Path, full: bool | None, later: Sequence[Ledge
         copied_bytes = _copy_entries(ledger, copy, start, found.bytes)
     copied_heads = _copy_heads(copy, [note for _path, note in signed], keys)
     checked = verify_segment(folder, ledger.origin, trusted, shared=_shared(copy.objects, later))
-    if checked.head != found.head or (found.size and not checked.intact):
+    # A kill between the first entry that names a key and the first signature leaves both without one.
+    unsigned = {problem.kind for problem in found.problems} & {"unsigned"}
+    worse = [problem for problem in checked.problems if problem.kind not in unsigned]
+    if checked.head != found.head or worse:
         raise LedgerError(f"The copy in {folder} does not verify: {checked.sentence()}", report=checked.as_dict())
     _remember(folder, checked, since)
     changed = bool(copied_bytes or copied_objects or copied_heads)

@@ -190,6 +190,13 @@ class Ledger:
         """
         return self._append(items, f"appending {len(items)} entries to {self.path}") if items else []
 
+    def mend(self, metadata: Mapping[str, Any]) -> None:
+        """Set aside what a killed writer has left of a line, as the next append does.
+
+        :raises LedgerError: as :meth:`append`.
+        """
+        self._add([], metadata, f"mending {self.path}")
+
     def freeze(self, data: Mapping[str, Any], metadata: Mapping[str, Any], id: str) -> Entry:
         """Add the last entry of this segment; :mod:`freeze` does what belongs to it.
 

@@ -30,7 +30,7 @@ from .ports import Answer, Cluster, DeploymentView, Signer
 from .restore import images_of, leftovers, manifests_of, undo
 from .runs import Runs
 from .sealing import plan_of_request, reference
-from .sets import held_back
+from .sets import held_back, standing, unsettled
 from .standing import Standing, findings
 from .state import Promotion, ServiceState, fold, state_of
 from .verdicts import denial, shortfalls, statement, waiting
@@ -42,6 +42,10 @@ class Denied(AlreadyRecorded):
 
 class Waiting(GoldenGooseError):
     """Nothing denies, but someone or something has to come first; the promotion stays open."""
+
+
+class Unsettled(AlreadyRecorded):
+    """A set that is all or nothing has failed and is not taken back yet: nothing new is begun under its plan."""
 
 
 class RolloutFailed(AlreadyRecorded):
@@ -95,6 +99,7 @@ class Promoter:
 
         :param sealed: the sealed plan to do it under, or its hash; by default one is sealed for this service.
         :raises Refused: another run is at it, sandbox runs nothing, or the plan does not hold any more.
+        :raises Unsettled: the set has to be taken back first.
         :raises GoldenGooseError: the service is unknown or malformed, or the cluster does not answer.
         """
         service = self.service(name)
@@ -102,7 +107,14 @@ class Promoter:
             requester = requested_by if isinstance(requested_by, Requester) else Requester(requested_by)
             plan = plan_of_request(self, service, digest, requester, sealed)
             wanted = str(plan.item(name)["digest"])
-            state = state_of(self.evidence.entries(), name)
+            states = fold(self.evidence.entries())
+            if failed := unsettled(plan, states):
+                raise Unsettled(
+                    f"{name} is not requested: {failed} of the same plan is not promoted "
+                    f"({standing(plan, failed, states)}), and the run before ended before it had taken all back; "
+                    "that is done first (promotion_plan, state: settled)."
+                )
+            state = states.get(name) or ServiceState(name)
             unfinished = state.open
             if unfinished:
                 facts["promotion_id"] = unfinished.id

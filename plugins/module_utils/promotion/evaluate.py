@@ -48,6 +48,8 @@ def evaluate(
     wanted = [gate for gate in table if gate in gates]
     missing = [gate for gate in wanted if again or _open(promotion.verdicts.get(gate))]
     if missing:
+        # Half a line that a killed run has left is no fault of the artifact, but chain would deny it.
+        evidence.ledger.mend(evidence.metadata)
         plan = load_plan(evidence, promotion.plan) if promotion.plan else None
         with private_copy(service.folder) as (source, scratch):
             context = GateContext(

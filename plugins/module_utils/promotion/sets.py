@@ -59,7 +59,9 @@ def standing(plan: Plan, name: str, states: Mapping[str, ServiceState]) -> str:
     if promotion is None:
         return "it was not requested"
     ended = promotion.refused or promotion.failed or promotion.rolled_back
-    return f"{promotion.phase}: {ended.data['reason']}" if ended else promotion.phase
+    # That the cluster has still to be put back says nothing more of why.
+    phase = "failed" if promotion.phase == "failing" else promotion.phase
+    return f"{phase}: {ended.data['reason']}" if ended else phase
 
 
 def to_take_back(plan: Plan, states: Mapping[str, ServiceState]) -> list[Promotion]:
@@ -75,6 +77,17 @@ def to_take_back(plan: Plan, states: Mapping[str, ServiceState]) -> list[Promoti
         if promotion.phase in ("started", "failing") or (is_done(plan, name, states) and state.compliant is promotion):
             found.append(promotion)
     return found
+
+
+def unsettled(plan: Plan, states: Mapping[str, ServiceState]) -> str | None:
+    """Return which member has failed while others are still to be taken back for it: that run never ended."""
+    if len(plan.services) == 1 or not to_take_back(plan, states):
+        return None
+    for name in plan.services:
+        promotion = latest(plan, states.get(name))
+        if promotion and promotion.phase in ("refused", "failed", "failing"):
+            return name
+    return None
 
 
 def _denying(promotion: Promotion) -> list[str]:

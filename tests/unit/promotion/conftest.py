@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import os
 import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -280,3 +281,9 @@ def bench(tmp_path: Path, gate_verdicts: dict[str, str]) -> Iterator[Bench]:
     made = Bench(tmp_path)
     made.cluster.run(SANDBOX, "svc", D1)
     yield made
+
+
+@pytest.fixture(autouse=True)
+def _no_power_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do without fsync(2): here processes are killed, and what they wrote to a file is there all the same."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)

@@ -1,62 +1,27 @@
 # Copyright: Contributors to Golden Goose
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Killed at every boundary and run again: the same cluster and the same evidence as without the kill.
+"""Killed at every boundary and inside every step, and run again: the same cluster and the same evidence.
 
-The effects of a run (entries, objects, signatures, changes of the cluster) are numbered in the order in which
-they happen. For each number there are two kills, just before the effect and just after it.
+The effects of a run (entries, objects, signatures, changes of the cluster, heads kept in the second place) are numbered
+in the order in which they happen, and so are the system calls that write; a kill comes before each of them in turn.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.golden_goose.compliance.plugins.module_utils.ledger import Ledger, Objects
-from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.engine import RolloutFailed
+from ansible_collections.golden_goose.compliance.plugins.module_utils.ledger import Ledger, freeze
+from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion import evaluate as evaluation
+from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.gates.chain import chain
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.model import COMPLIANT, SANDBOX
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.rollback import roll_back
 
-from .conftest import D1, D2, Bench, FakeCluster, FakeSigner, Killed
-
-EFFECTS: list[tuple[type, str]] = [
-    (Ledger, "append"),
-    (Objects, "put_bytes"),
-    (FakeSigner, "sign"),
-    (FakeCluster, "apply"),
-    (FakeCluster, "delete"),
-    (FakeCluster, "admit"),
-    (FakeCluster, "dismiss"),
-]
-
-
-class Killer:
-    """Counts effects, and kills before or after one of them."""
-
-    def __init__(self, at: int | None = None, after: bool = False) -> None:
-        self.at, self.after, self.count, self.log = at, after, 0, list[str]()
-
-    def arm(self, monkeypatch: pytest.MonkeyPatch, effects: Sequence[tuple[type, str]] = EFFECTS) -> None:
-        for owner, name in effects:
-            monkeypatch.setattr(owner, name, self._wrap(getattr(owner, name), name))
-
-    def _wrap(self, effect: Callable[..., Any], name: str) -> Callable[..., Any]:
-        def wrapped(*arguments: Any, **options: Any) -> Any:
-            if options.get("dry_run"):
-                return effect(*arguments, **options)
-            number, self.count = self.count, self.count + 1
-            self.log.append(name)
-            if number == self.at and not self.after:
-                raise Killed
-            result = effect(*arguments, **options)
-            if number == self.at:
-                raise Killed
-            return result
-
-        return wrapped
+from .conftest import D1, D2, METADATA, Bench, FakeCluster, Killed
+from .kills import SYSTEM_CALLS, Keeping, Killer, Scenario, again, calm
 
 
 def first_promotion(bench: Bench) -> Callable[[], Any]:
@@ -104,51 +69,67 @@ SCENARIOS = [
 ]
 
 
-def run(action: Callable[[], Any]) -> None:
-    with suppress(RolloutFailed):
-        action()
-
-
 def compliant_objects(bench: Bench) -> set[tuple[str, str]]:
     return {(kind, name) for namespace, kind, name in bench.cluster.objects if namespace == COMPLIANT}
 
 
-def fresh(folder: Path) -> Bench:
-    folder.mkdir()
-    bench = Bench(folder)
-    bench.cluster.run(SANDBOX, "svc", D1)
-    return bench
-
-
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_killed_anywhere_and_run_again_it_ends_the_same(
-    scenario: Callable[[Bench], Callable[[], Any]],
-    tmp_path: Path,
-    gate_verdicts: dict[str, str],
+    scenario: Scenario, tmp_path: Path, gate_verdicts: dict[str, str]
 ) -> None:
-    calm = fresh(tmp_path / "calm")
-    action, counter = scenario(calm), Killer()
-    with pytest.MonkeyPatch.context() as patched:
-        counter.arm(patched)
-        run(action)
-    expected = (calm.events(), calm.compliant_digest(), compliant_objects(calm), calm.cluster.admitted)
-    assert counter.count > 1
+    expected, effects = calm(scenario, tmp_path / "calm")
+    assert len(effects) > 1
+    for number, name in enumerate(effects):
+        _bench, found = again(scenario, tmp_path / str(number), Killer(number), expected)
+        assert found == expected, f"before effect {number} ({name})"
 
-    for number in range(counter.count):
-        for after in (False, True):
-            where = f"{'after' if after else 'before'} effect {number} ({counter.log[number]})"
-            bench = fresh(tmp_path / f"{number}-{after}")
-            action = scenario(bench)
-            with pytest.MonkeyPatch.context() as patched:
-                Killer(number, after).arm(patched)
-                with pytest.raises(Killed):
-                    action()
-            # A kill after the last entry leaves nothing to finish; a failed promotion would only be tried anew.
-            if bench.events() != expected[0]:
-                run(action)
-            ended = (bench.events(), bench.compliant_digest(), compliant_objects(bench), bench.cluster.admitted)
-            assert ended == expected, where
-            assert bench.evidence.require_sound().state == "intact", where
+
+@pytest.mark.parametrize("half", [False, True])
+def test_killed_inside_of_any_step_it_ends_the_same(
+    half: bool, tmp_path: Path, gate_verdicts: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What a kill leaves must not turn this gate against the artifact.
+    monkeypatch.setitem(evaluation.GATES, "chain", chain)
+    expected, calls = calm(first_promotion, tmp_path / "calm", SYSTEM_CALLS)
+    for number, name in enumerate(calls):
+        if half and name != "pwrite":
+            continue  # What it would do is done, or it is not.
+        bench, found = again(first_promotion, tmp_path / str(number), Killer(number, SYSTEM_CALLS, half), expected)
+        assert found == expected, f"before system call {number} ({name})"
+        bench.assert_kept()
+
+
+def frozen_between(bench: Bench) -> Callable[[], Any]:
+    """A play in the middle of which another run freezes the ledger: after the request, and after the rollout."""
+
+    def play() -> Any:
+        promoter = bench.promoter
+        if promoter.request("svc", None, "tester").outcome != "unchanged":
+            freezing(bench, 2)
+            promoter.evaluate("svc", bench.scanners, bench.policy.gates)
+            promoter.promote("svc")
+        freezing(bench, 3)
+        return bench.play()
+
+    return play
+
+
+def freezing(bench: Bench, segment: int) -> None:
+    assert isinstance(bench, Keeping)
+    ledger = Ledger.open(bench.root / "ledger")
+    if ledger.number < segment:
+        freeze(ledger, bench.second, METADATA, segment)
+
+
+def test_killed_anywhere_in_a_ledger_that_is_frozen_meanwhile(tmp_path: Path, gate_verdicts: dict[str, str]) -> None:
+    undisturbed, _effects = calm(first_promotion, tmp_path / "undisturbed")
+    expected, effects = calm(frozen_between, tmp_path / "calm")
+    assert expected == undisturbed
+    assert effects.count("write") > 4
+    for number, name in enumerate(effects):
+        bench, found = again(frozen_between, tmp_path / str(number), Killer(number), expected)
+        assert found == expected, f"before effect {number} ({name})"
+        assert bench.evidence.ledger.number == 3
 
 
 def test_killed_in_the_middle_of_an_apply_the_rest_is_applied(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,8 @@ from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.
 from ansible_collections.golden_goose.compliance.plugins.module_utils.vault import VaultDown
 
 from .conftest import D1, D2, Bench, FakeCluster, FakeSigner
-from .test_kill_points import compliant_objects, fresh, next_promotion, rollback
+from .kills import fresh
+from .test_kill_points import compliant_objects, next_promotion, rollback
 
 API = "The API server at https://test does not answer (ConnectTimeoutError); start it."
 VAULT = "Vault at http://test does not answer (ConnectionError); start it."

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from .conftest import D1, D2, D3, Bench, fake_gate
-from .test_kill_points import Killed, Killer
 
 DIGESTS = {"a": D1, "b": D2, "c": D3}
 
@@ -101,40 +99,6 @@ def test_all_or_nothing_goes_back_to_what_was_compliant_before(bench: Bench) -> 
     assert settled.taken_back == ["b", "a"]
     assert [data["service"] for data in bench.entries() if data["event"] == "rolled_back"] == ["c", "b", "a"]
     assert bench.cluster.admitted == {f"golden-goose.local/{name}@{digest}" for name, digest in DIGESTS.items()}
-
-
-def unhealthy_set(bench: Bench) -> Callable[[], Any]:
-    three(bench, on_failure="all_or_nothing")
-    bench.cluster.broken.add(D3)
-    return lambda: bench.play_set(["a", "b", "c"])
-
-
-def healthy_set(bench: Bench) -> Callable[[], Any]:
-    three(bench, on_failure="all_or_nothing")
-    return lambda: bench.play_set(["a", "b", "c"])
-
-
-@pytest.mark.parametrize("scenario", [healthy_set, unhealthy_set])
-def test_a_set_that_was_killed_anywhere_ends_the_same_when_run_again(
-    scenario: Callable[[Bench], Callable[[], Any]], tmp_path: Path, gate_verdicts: dict[str, str]
-) -> None:
-    calm = Bench(tmp_path / "calm")
-    action, counter = scenario(calm), Killer()
-    with pytest.MonkeyPatch.context() as patched:
-        counter.arm(patched)
-        action()
-    expected = (compliant(calm), calm.cluster.admitted)
-    for number in range(0, counter.count, 3):
-        where = f"effect {number} ({counter.log[number]})"
-        bench = Bench(tmp_path / str(number))
-        action = scenario(bench)
-        with pytest.MonkeyPatch.context() as patched:
-            Killer(number, after=bool(number % 2)).arm(patched)
-            with pytest.raises(Killed):
-                action()
-        action()
-        assert (compliant(bench), bench.cluster.admitted) == expected, where
-        assert bench.evidence.require_sound().state == "intact", where
 
 
 @st.composite

@@ -28,7 +28,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from .conftest import Bench, Killed, fake_gate
-from .test_kill_points import Killer
+from .kills import Killer
 
 NAMES = ("a", "b", "c")
 DEPENDENCIES = {"a": [], "b": ["a"], "c": ["a", "b"]}
@@ -78,10 +78,9 @@ class Life(RuleBasedStateMachine):
         with suppress(GoldenGooseError):
             self.bench.play_set(sorted(members))
 
-    @rule(members=st.sets(names, min_size=1), at=st.integers(0, 30), after=st.booleans())
-    def promote_killed_and_again(self, members: set[str], at: int, after: bool) -> None:
-        with pytest.MonkeyPatch.context() as patched, suppress(Killed, GoldenGooseError):
-            Killer(at, after).arm(patched)
+    @rule(members=st.sets(names, min_size=1), at=st.integers(0, 30))
+    def promote_killed_and_again(self, members: set[str], at: int) -> None:
+        with Killer(at).armed(), suppress(Killed, GoldenGooseError):
             self.bench.play_set(sorted(members))
         with suppress(GoldenGooseError):
             self.bench.play_set(sorted(members))
