@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 
 from .errors import GoldenGooseError
@@ -43,12 +44,7 @@ def hold(path: Path, holder: str, wait_seconds: float = 0.0) -> Iterator[None]:
         raise GoldenGooseError(f"Cannot open the lock {path}: {error.strerror or error}.") from error
     try:
         _acquire(descriptor, path, wait_seconds)
-        note = {
-            "holder": holder,
-            "pid": os.getpid(),
-            "since": datetime.now(UTC).isoformat(timespec="seconds"),
-        }
-        _write_note(descriptor, json.dumps(note).encode())
+        _write_note(descriptor, _note(holder, os.getpid(), int(time.time())))
         yield
     finally:
         # The lock is dropped whatever close(2) says.
@@ -65,12 +61,18 @@ def _open(path: Path) -> int:
         return os.open(path, flags, 0o600)
 
 
-def _write_note(descriptor: int, note: bytes) -> None:
+@lru_cache(maxsize=8)
+def _note(holder: str, pid: int, second: int) -> bytes:
+    """Return what others are told; who takes a lock often takes it more than once a second."""
+    since = datetime.fromtimestamp(second, UTC).isoformat()
+    return json.dumps({"holder": holder, "pid": pid, "since": since}).encode().ljust(_NOTE_BYTES)
+
+
+def _write_note(descriptor: int, text: bytes) -> None:
     """Replace the note in place: to cut the file each time would cost more than all the rest of a lock.
 
     The note is only for people: where it cannot be written, as on a full disk, the lock itself still works.
     """
-    text = note.ljust(_NOTE_BYTES)
     with contextlib.suppress(OSError):
         if os.pread(descriptor, len(text) + 1, 0) == text:
             return  # We held it before, within this second.

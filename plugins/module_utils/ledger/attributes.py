@@ -84,10 +84,11 @@ def restore(folder: Path) -> None:
 
     A writer who may not set it goes on without.
     """
-    with suppress(OSError, LedgerError):
-        if (folder / MARK).exists():
-            with _opened(folder / _ENTRIES) as descriptor:
-                _put(descriptor, True, "set the append-only attribute")
+    # access(2) of a text: this is asked before every append.
+    if not os.access(f"{folder}/{MARK}", os.F_OK):
+        return
+    with suppress(OSError, LedgerError), _opened(folder / _ENTRIES) as descriptor:
+        _put(descriptor, True, "set the append-only attribute")
 
 
 @contextmanager

@@ -48,7 +48,7 @@ def encode_many(values: Sequence[Any]) -> list[bytes]:
 
     :raises NotCanonical: one of them has no canonical form.
     """
-    if fastjson.all_plain(values, MAX_DEPTH):
+    if len(values) > 1 and fastjson.all_plain(values, MAX_DEPTH):
         try:
             return list(map(fastjson.write, values))
         except (ValueError, TypeError, RecursionError):

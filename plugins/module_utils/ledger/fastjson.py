@@ -55,11 +55,13 @@ def plain(value: Any, depth: int) -> bool:
             if kind is float:
                 if not _SMALLEST <= abs(item) < _LARGEST or item.is_integer():
                     return False
-            elif kind is not str and not plain(item, depth - 1):
+            elif kind not in SAME and not plain(item, depth - 1):
                 return False
         return True
     if kind is list or kind is tuple:
-        return depth > 0 and all(plain(item, depth - 1) for item in value)
+        if depth <= 0:
+            return False
+        return SAME.issuperset(map(type, value)) or all(plain(item, depth - 1) for item in value)
     return False
 
 

@@ -73,7 +73,7 @@ def set_aside(descriptor: int, size: int, folder: Path) -> None:
 
 def pending(folder: Path) -> list[Torn]:
     """Return what is set aside in ``folder`` and not yet spoken of, oldest place first."""
-    if not folder.is_dir():
+    if not os.access(folder, os.F_OK):
         return []
     found = [Torn(path, path.name.removesuffix(_PENDING)) for path in folder.glob(f"*{_PENDING}")]
     return sorted(found, key=lambda torn: (int(torn.name.partition("-")[0]), torn.name))
