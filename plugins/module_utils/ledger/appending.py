@@ -11,14 +11,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import repeat
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from . import batch, canonical, clock, entry, segments, store, torn
 from .entry import BadLine, Entry
 from .errors import EntryConflict, EntryRefused, LedgerBroken, LedgerFrozen
-from .guard import check_metadata, refuse_secrets, suspicious
 from .index import Index
+from .statements import Statement
 
 # Clocks of one machine are adjusted by less than this all the time.
 CLOCK_TOLERANCE_SECONDS = 1.0
@@ -27,60 +28,8 @@ _CLOCK_NAMESPACE = uuid.UUID("0b6d5a52-5d0f-5b0a-8a53-3f0f4e6f2c07")
 _SETTLE_EVERY = 256
 # Fewer lines are sooner read one by one than in columns.
 _COLUMNS_FROM = 4
-
-
-class Statement(NamedTuple):
-    """What a caller wants to say; ``data`` and ``metadata`` are canonical bytes, ``id`` may be left to the ledger."""
-
-    type: str
-    data: bytes
-    metadata: bytes
-    id: str | None
-
-    @property
-    def content(self) -> bytes:
-        """The bytes that two appends of the same ``id`` must share."""
-        return (
-            b'{"data":' + self.data + b',"metadata":' + self.metadata + b',"type":' + canonical.encode(self.type) + b"}"
-        )
-
-
-def statements(items: Sequence[Mapping[str, Any]]) -> list[Statement]:
-    """Return what the callers' arguments say, after checking it.
-
-    :raises EntryRefused: one is incomplete, not JSON, or holds a secret.
-    """
-    metadata: Any = None
-    values: list[dict[str, Any]] = []
-    about: list[bytes] = []
-    encoded = b""
-    for item in items:
-        if item["metadata"] is not metadata:
-            metadata = item["metadata"]
-            check_metadata(metadata)
-            [encoded] = _encoded([dict(metadata)])
-            if suspicious(encoded):
-                refuse_secrets(metadata, "metadata")
-        data, event = item["data"], item["event"]
-        if data.get("event", event) != event:
-            raise EntryRefused(f"data.event is '{data['event']}' but the entry is of the event '{event}'.")
-        values.append({**data, "event": event})
-        about.append(encoded)
-    said = _encoded(values)
-    if suspicious(b"".join(said)):
-        for item in items:
-            refuse_secrets(item["data"])
-    return [
-        Statement(item["type"], data, metadata, item.get("id"))
-        for item, data, metadata in zip(items, said, about, strict=True)
-    ]
-
-
-def _encoded(values: Sequence[dict[str, Any]]) -> list[bytes]:
-    try:
-        return canonical.encode_many(values)
-    except canonical.NotCanonical as error:
-        raise EntryRefused(f"The entry cannot be written as canonical JSON: {error}.") from error
+# Of a random digit the two bits that say which variant of UUID it is are set.
+_VARIANTS = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +62,8 @@ class Appender:
         self._known: _Known | None = None
         self._memory = batch.Memory()
 
-    def append(self, said: Sequence[Statement], now: datetime, metadata: Mapping[str, Any]) -> list[tuple[Entry, bool]]:
-        """Write what is new of ``said`` as one group, and return (entry, whether it is new) for each.
+    def append(self, said: Sequence[Statement], now: datetime, metadata: Mapping[str, Any]) -> list[tuple[bytes, bool]]:
+        """Write what is new of ``said`` as one group, and return (line, whether it is new) for each.
 
         :param metadata: of the entries about a repair or a clock that was set back.
         :raises EntryConflict: an id is there with other content; nothing was written.
@@ -130,7 +79,7 @@ class Appender:
                 size, last = self._repair(descriptor, size, last, now, metadata)
             found = self._already(said, descriptor, size)
             if None not in found:
-                return [(known, False) for known in found if known is not None]
+                return [(known.line, False) for known in found if known is not None]
             if frozen:
                 raise LedgerFrozen(
                     f"The ledger at {self._path.parent} is frozen and takes no entry; it is continued once "
@@ -210,7 +159,7 @@ class Appender:
         for piece in torn.pending(self._torn_path):
             if self.find(piece.id, descriptor, size) is None:
                 said = _own(piece.data(), piece.id, metadata)
-                size, last = self._group(descriptor, size, last, [(piece.id, said)], now)[1:]
+                size, last = self._group(descriptor, size, last, {piece.id: said}, now)[1:]
             piece.done()
         return size, last
 
@@ -230,11 +179,13 @@ class Appender:
             "last": last.timestamp,
             "behind_seconds": int(behind),
         }
-        return self._group(descriptor, size, last, [(id, _own(data, id, metadata))], now)[1:]
+        return self._group(descriptor, size, last, {id: _own(data, id, metadata)}, now)[1:]
 
     def _already(self, said: Sequence[Statement], descriptor: int, size: int) -> list[Entry | None]:
         """Return for each of ``said`` the entry that says it already, or None."""
         found: list[Entry | None] = []
+        if not any(statement.id for statement in said):
+            return [None] * len(said)
         for statement in said:
             known = self.find(statement.id, descriptor, size) if statement.id is not None else None
             if known is not None and known.content() != statement.content:
@@ -257,65 +208,59 @@ class Appender:
         said: Sequence[Statement],
         found: Sequence[Entry | None],
         now: datetime,
-    ) -> list[tuple[Entry, bool]]:
-        group: dict[str, Statement] = {}
-        ids: list[str] = []
+    ) -> list[tuple[bytes, bool]]:
         new = _new_ids(len(said))
-        for statement, known in zip(said, found, strict=True):
-            id = known.id if known is not None else statement.id or next(new)
-            ids.append(id)
+        ids = [statement.id or next(new) for statement in said]
+        group: dict[str, Statement] = {}
+        for id, statement, known in zip(ids, said, found, strict=True):
             other = group.setdefault(id, statement) if known is None else statement
             if other is not statement and other.content != statement.content:
                 raise self._conflict((last.sequence + 1 if last else 0) + list(group).index(id), id)
-        written = {one.id: one for one in self._group(descriptor, size, last, list(group.items()), now)[0]}
-        results: list[tuple[Entry, bool]] = []
+        lines = self._group(descriptor, size, last, group, now)[0]
+        if len(lines) == len(said):
+            return list(zip(lines, repeat(True)))
+        written = dict(zip(group, lines, strict=True))
+        results: list[tuple[bytes, bool]] = []
         for id, known in zip(ids, found, strict=True):
-            if known is not None:
-                results.append((known, False))
-            else:
-                results.append((written[id], id in group))
-                group.pop(id, None)
+            results.append((known.line, False) if known is not None else (written[id], id in group))
+            group.pop(id, None)
         return results
 
     def _group(
-        self,
-        descriptor: int,
-        size: int,
-        last: Entry | None,
-        group: Sequence[tuple[str, Statement]],
-        now: datetime,
-    ) -> tuple[list[Entry], int, Entry]:
-        """Seal and write a group with one fsync; return its entries, the new size and the last entry."""
-        entries = self._sealed(last, group, clock.stamp(now, last.timestamp if last else None))
-        lines = [one.line for one in entries]
+        self, descriptor: int, size: int, last: Entry | None, group: Mapping[str, Statement], now: datetime
+    ) -> tuple[list[bytes], int, Entry]:
+        """Seal and write a group, by its ids, with one fsync; return its lines, the new size and the last entry."""
+        lines, newest = self._sealed(last, group, clock.stamp(now, last.timestamp if last else None))
         end = store.write_line(descriptor, b"\n".join(lines), size, self._path)
-        self._known = _Known(self._file, end, entries[-1])
-        self._index.added([one.id for one in entries], lines, size)
-        if self._index.full(end) or entries[-1].sequence % _SETTLE_EVERY < len(entries):
+        self._known = _Known(self._file, end, newest)
+        self._index.added(group, lines, size)
+        if self._index.full(end) or newest.sequence % _SETTLE_EVERY < len(lines):
             # The index is derived: where it cannot be written, ids are looked up in the entries.
             with suppress(OSError):
                 self._index.settle(descriptor, end)
-        return entries, end, entries[-1]
+        return lines, end, newest
 
-    def _sealed(self, last: Entry | None, group: Sequence[tuple[str, Statement]], timestamp: str) -> list[Entry]:
+    def _sealed(self, last: Entry | None, group: Mapping[str, Statement], timestamp: str) -> tuple[list[bytes], Entry]:
+        """Return the lines of a group, and its last entry."""
         sequence, first_previous = (last.sequence + 1, last.hash) if last is not None else (0, self._genesis)
         lines: list[bytes] = []
-        hashes = [first_previous]
-        for number, (id, said) in enumerate(group, sequence):
-            try:
-                line, digest = entry.write(number, id, timestamp, said.type, said.data, said.metadata, hashes[-1])
-            except canonical.NotCanonical as error:
-                raise EntryRefused(f"The entry is refused: {error}.") from error
-            lines.append(line)
-            hashes.append(digest)
-        # Reading back what is about to be written keeps writer and reader from ever disagreeing.
+        previous = first_previous
+        writers: dict[tuple[str, bytes], entry.Writer] = {}
         try:
-            if len(lines) >= _COLUMNS_FROM:
+            for number, (id, (type, data, metadata, _id)) in enumerate(group.items(), sequence):
+                writer = writers.get((type, metadata))
+                if writer is None:
+                    writer = writers[type, metadata] = entry.Writer(timestamp, type, metadata)
+                line, previous = writer.write(number, id, data, previous)
+                lines.append(line)
+        except canonical.NotCanonical as error:
+            raise EntryRefused(f"The entry is refused: {error}.") from error
+        # Reading back what is about to be written keeps writer and reader from ever disagreeing.
+        if len(lines) >= _COLUMNS_FROM:
+            with suppress(batch.Unsure):
                 batch.check(lines, sequence, first_previous, self._memory)
-                return [entry.sound(line) for line in lines]
-        except batch.Unsure:
-            pass
-        return [entry.accepted(line) for line in lines]
+                return lines, entry.sound(lines[-1])
+        return lines, [entry.accepted(line) for line in lines][-1]
 
 
 def _new_ids(most: int) -> Iterator[str]:
@@ -323,8 +268,7 @@ def _new_ids(most: int) -> Iterator[str]:
     digits = os.urandom(16 * most).hex()
     for start in range(0, len(digits), 32):
         one = digits[start : start + 32]
-        variant = "89ab"[int(one[16], 16) & 3]
-        yield f"{one[:8]}-{one[8:12]}-4{one[13:16]}-{variant}{one[17:20]}-{one[20:]}"
+        yield f"{one[:8]}-{one[8:12]}-4{one[13:16]}-{_VARIANTS[one[16]]}{one[17:20]}-{one[20:]}"
 
 
 def _own(data: Mapping[str, Any], id: str, metadata: Mapping[str, Any]) -> Statement:

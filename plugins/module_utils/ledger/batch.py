@@ -230,7 +230,7 @@ def _all_sound(parts: Sequence[bytes], values: list[Any], joined: bytes, memory:
 
 def _sound(part: bytes, value: Any, memory: Memory) -> bool:
     # Parsers make exact types; what is plain has no others.
-    if not isinstance(value, dict) or not fastjson.plain(value, _DATA_DEPTH):
+    if not isinstance(value, dict) or not fastjson.plain(value, _DATA_DEPTH, keys=not part.isascii()):
         return False
     if not isinstance(value.get("event"), str):
         return False

@@ -50,7 +50,7 @@ def encode_many(values: Sequence[Any]) -> list[bytes]:
     """
     if len(values) > 1 and fastjson.all_plain(values, MAX_DEPTH):
         try:
-            return list(map(fastjson.write, values))
+            return fastjson.write_many(values)
         except (ValueError, TypeError, RecursionError):
             pass
     return list(map(encode, values))
@@ -83,7 +83,7 @@ def _read_fast(line: bytes) -> Any:
     try:
         value = fastjson.read(line)
         # A repeated key, a blank, another order or escape: the bytes come out differently.
-        if fastjson.plain(value, MAX_DEPTH) and fastjson.write(value) == line:
+        if fastjson.plain(value, MAX_DEPTH, keys=not line.isascii()) and fastjson.write(value) == line:
             return value
     except (ValueError, TypeError, RecursionError):
         pass

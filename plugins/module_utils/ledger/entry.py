@@ -143,13 +143,31 @@ def write(
 ) -> tuple[bytes, str]:
     """Return (line, hash) for ``data`` and ``metadata`` in canonical form; what the line holds is not checked.
 
+    :raises NotCanonical: ``id`` or ``type`` cannot be written.
+    """
+    return Writer(timestamp, type, metadata).write(sequence, id, data, previous_hash)
+
+
+class Writer:
+    """Writes lines that share time, type and (canonical) metadata; what they hold is not checked.
+
     The members stand in the order of RFC 8785, so the parts make a canonical whole.
     """
-    before = b'{"data":' + data
-    link = f'"previous_hash":"{previous_hash}","sequence":{sequence},"timestamp":"{timestamp}"'
-    after = f',"id":{_quoted(id)},"metadata":'.encode() + metadata + f',{link},"type":{_quoted(type)}}}'.encode()
-    digest = hashlib.sha256(before + after).hexdigest()
-    return before + f',"hash":"{digest}"'.encode() + after, digest
+
+    def __init__(self, timestamp: str, type: str, metadata: bytes) -> None:
+        self._before_link = f',"metadata":{metadata.decode()},"previous_hash":"'
+        self._after_sequence = f',"timestamp":"{timestamp}","type":{_quoted(type)}}}'
+
+    def write(self, sequence: int, id: str, data: bytes, previous_hash: str) -> tuple[bytes, str]:
+        """Return (line, hash) of an entry with these (canonical) ``data``.
+
+        :raises NotCanonical: ``id`` cannot be written.
+        """
+        before = b'{"data":' + data
+        link = f'{self._before_link}{previous_hash}","sequence":{sequence}{self._after_sequence}'
+        after = f',"id":{_quoted(id)}{link}'.encode()
+        digest = hashlib.sha256(before + after).hexdigest()
+        return b'%b,"hash":"%b"%b' % (before, digest.encode(), after), digest
 
 
 def _quoted(text: str) -> str:

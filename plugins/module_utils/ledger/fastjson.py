@@ -10,8 +10,8 @@ the kind for which they do. Everything else is left to ``canonical``, which is e
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
-from itertools import chain
+from collections.abc import Callable, Collection, Iterable, Sequence
+from itertools import chain, repeat
 from typing import Any
 
 try:
@@ -28,11 +28,13 @@ _CONTAINERS = frozenset({dict, list, tuple})
 _KINDS = _CONTAINERS | {str, bool, int, float, type(None)}
 
 
-def plain(value: Any, depth: int) -> bool:
+def plain(value: Any, depth: int, keys: bool = True) -> bool:
     """Say whether the fast writers give the canonical bytes of ``value``, which may nest ``depth`` levels at most.
 
     True only for exact built-in types, safe integers, doubles that all write alike, and keys within the Basic
     Multilingual Plane, where code points and UTF-16 code units sort alike.
+
+    :param keys: false when all keys are known to be ASCII texts, as those that were read from ASCII are.
     """
     kind = type(value)
     if kind is str or value is None or kind is bool:
@@ -44,9 +46,7 @@ def plain(value: Any, depth: int) -> bool:
     if kind is dict:
         if depth <= 0:
             return False
-        if not _TEXT.issuperset(map(type, value)):
-            return False
-        if not "".join(value).isascii() and any(key and max(key) > "\uffff" for key in value):
+        if keys and not _plain_keys(value):
             return False
         if SAME.issuperset(map(type, value.values())):
             return True
@@ -55,13 +55,13 @@ def plain(value: Any, depth: int) -> bool:
             if kind is float:
                 if not _SMALLEST <= abs(item) < _LARGEST or item.is_integer():
                     return False
-            elif kind not in SAME and not plain(item, depth - 1):
+            elif kind not in SAME and not plain(item, depth - 1, keys):
                 return False
         return True
     if kind is list or kind is tuple:
         if depth <= 0:
             return False
-        return SAME.issuperset(map(type, value)) or all(plain(item, depth - 1) for item in value)
+        return SAME.issuperset(map(type, value)) or all(plain(item, depth - 1, keys) for item in value)
     return False
 
 
@@ -77,7 +77,7 @@ def all_plain(values: Sequence[Any], depth: int, keys: bool = True) -> bool:
             return True
         if not _KINDS.issuperset(kinds):
             return False
-        if float in kinds and not _plain_doubles([value for value in level if isinstance(value, float)]):
+        if float in kinds and not _plain_doubles([value for value in level if type(value) is float]):
             return False
         if int in kinds and int not in SAME and not all(plain(value, 0) for value in level if isinstance(value, int)):
             return False
@@ -86,12 +86,12 @@ def all_plain(values: Sequence[Any], depth: int, keys: bool = True) -> bool:
         if depth <= 0:
             return False
         depth -= 1
-        objects = [value for value in level if isinstance(value, dict)]
-        if keys and not _plain_keys(list(chain.from_iterable(objects))):
+        objects = [value for value in level if type(value) is dict]
+        if keys and not _plain_keys(set(chain.from_iterable(objects))):
             return False
         inner: list[Iterable[Any]] = [chain.from_iterable(map(dict.values, objects))]
         if not {list, tuple}.isdisjoint(kinds):
-            inner += [value for value in level if isinstance(value, (list, tuple))]
+            inner += [value for value in level if type(value) is list or type(value) is tuple]
         level = list(chain.from_iterable(inner))
 
 
@@ -99,11 +99,23 @@ def _plain_doubles(doubles: Sequence[float]) -> bool:
     return all(_SMALLEST <= abs(one) < _LARGEST for one in doubles) and not any(map(float.is_integer, doubles))
 
 
-def _plain_keys(keys: Sequence[Any]) -> bool:
+def _plain_keys(keys: Collection[Any]) -> bool:
     if not _TEXT.issuperset(map(type, keys)):
         return False
     joined = "".join(keys)
     return joined.isascii() or max(joined) <= "\uffff"
+
+
+def write_many(values: Sequence[Any]) -> list[bytes]:
+    """Return ``write`` of each of ``values``.
+
+    With orjson it is one call for all: they become one array, with a raw line feed between them. Within JSON that is
+    compact there is none, so what stands between the feeds is each one's own.
+    """
+    if _FEED is None or not values:
+        return list(map(write, values))
+    whole = write(list(chain.from_iterable(zip(values, repeat(_FEED)))))
+    return whole[len(b"[") : -len(b",\n]")].split(b",\n,")
 
 
 def _with_orjson() -> tuple[Callable[[Any], bytes], Callable[[bytes], Any]]:
@@ -133,5 +145,7 @@ def _with_json() -> tuple[Callable[[Any], bytes], Callable[[bytes], Any]]:
 # ``write`` gives the canonical bytes of what is plain; ``read`` parses leniently: only writing the value again and
 # comparing the bytes tells whether they were canonical. Both raise ValueError, TypeError or RecursionError.
 write, read = _with_orjson() if orjson is not None else _with_json()
+# What orjson puts into its output as it is; older ones cannot.
+_FEED = orjson.Fragment(b"\n") if hasattr(orjson, "Fragment") else None
 # Values of these types are plain whatever they are; orjson itself refuses integers that are not.
 SAME = frozenset({str, bool, type(None)} | ({int} if orjson is not None else set()))

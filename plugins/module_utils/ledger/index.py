@@ -16,11 +16,11 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from . import store
-from .runs import Damaged, Run, key_of, merge, write
+from .runs import Damaged, Run, key_of, merge, record_of, write
 
 FOLDER = "index"
 # So many new ids are kept in memory, or read from the end of the entries, before they become a run.
@@ -69,7 +69,7 @@ class Index:
             self.distrust()
             return self._find(id.encode(), descriptor, size)
 
-    def added(self, ids: Sequence[str], lines: Sequence[bytes], offset: int) -> None:
+    def added(self, ids: Iterable[str], lines: Sequence[bytes], offset: int) -> None:
         """Remember entries that this process has just written at ``offset``; ``lines`` are without their feeds."""
         if self._runs is None or self._seen != offset:
             return
@@ -169,10 +169,10 @@ class Index:
         """Make what is remembered a run, and merge runs of one size class."""
         runs = self._runs if self._runs is not None else []
         start = runs[-1].end if runs else 0
-        pairs = sorted((key_of(id), offset) for id, offsets in self._recent.items() for offset in offsets)
+        records = sorted(record_of(id, offset) for id, offsets in self._recent.items() for offset in offsets)
         self._make_folder()
         fingerprint = _fingerprint(descriptor, self._seen)
-        runs.append(write(self._path(start, self._seen), start, self._seen, fingerprint, pairs))
+        runs.append(write(self._path(start, self._seen), start, self._seen, fingerprint, records))
         self._recent = {}
         while (count := _mergeable(runs)) > 1:
             start, end = runs[-count].start, runs[-1].end

@@ -15,18 +15,19 @@ from copy import copy
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from .. import files
 from ..locks import hold
 from . import attributes, clock, entry, link, segments, store, tree
-from .appending import Appender, Statement, broken, statements
+from .appending import Appender, broken
 from .description import DESCRIPTION, checked_origin, describe, read_origin
 from .entry import BadLine, Entry
 from .errors import EntryConflict, EntryRefused, LedgerBroken, LedgerError, LedgerFrozen
 from .following import Follower
 from .index import Index
 from .objects import Objects
+from .statements import Statement, statements
 
 LOCK_WAIT_SECONDS = 30.0
 FREEZE_LOCK = "freeze.lock"
@@ -40,12 +41,18 @@ class Head:
     hash: str
 
 
-@dataclass(frozen=True, slots=True)
-class Appended:
-    """The entry as it stands in the ledger; ``changed`` is false when it was there before."""
+class Appended(NamedTuple):
+    """The ``line`` as it stands in the ledger; ``changed`` is false when it was there before."""
 
-    entry: Entry
+    line: bytes
     changed: bool
+    segment: int = 1
+
+    @property
+    def entry(self) -> Entry:
+        """The entry that the line holds, read when it is asked for: who adds many rarely looks at each."""
+        found = entry.sound(self.line)
+        return found if self.segment == 1 else found._replace(segment=self.segment)
 
 
 class Ledger:
@@ -209,7 +216,7 @@ class Ledger:
         return one.entry
 
     def _append(self, items: Sequence[Mapping[str, Any]], what: str) -> list[Appended]:
-        if not segments.RESERVED.isdisjoint(item["event"] for item in items):
+        if not segments.RESERVED.isdisjoint([item["event"] for item in items]):
             raise EntryRefused(
                 "The events frozen and continued are evidence_freeze's own; give the event another name."
             )
@@ -223,7 +230,9 @@ class Ledger:
                 raise
             return self._append(items, what)
         rest = iter(added)
-        return [Appended(known, False) if known is not None else next(rest) for known in before] or added
+        return [
+            Appended(known.line, False, known.segment) if known is not None else next(rest) for known in before
+        ] or added
 
     def _continued(self) -> bool:
         """Return whether this frozen ledger goes on in another segment, after waiting for who is about to begin it."""
@@ -246,7 +255,7 @@ class Ledger:
             raise LedgerError(
                 f"Failed {what}: {error.strerror or error}. What was not acknowledged can be said again, with its id."
             ) from error
-        return [Appended(self._ours(one), changed) for one, changed in found]
+        return [Appended(line, changed, self.number) for line, changed in found]
 
     def _ours(self, found: Entry) -> Entry:
         """Return what was read from this segment as an entry of it."""

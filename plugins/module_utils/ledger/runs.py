@@ -15,8 +15,10 @@ import mmap
 import os
 import struct
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from ..files import sync_directory
@@ -30,6 +32,9 @@ _KEY = 16
 _RECORD = struct.Struct(">16sQ")
 # A slot has about 2^4 records: one short read finds an id.
 _SLOT_BITS = 4
+# A smaller run is not made durable: should a crash leave it in part, its length or its checksums say so, and it is
+# read from the entries again.
+_DURABLE_FROM = 1 << 15
 # While merging, about 2^16 records are in memory.
 _PIECE_BITS = 16
 
@@ -113,13 +118,17 @@ class Run:
         return records
 
 
-def write(path: Path, start: int, end: int, fingerprint: str, pairs: Sequence[tuple[bytes, int]]) -> Run:
-    """Write the sorted (key, offset) ``pairs`` as a run and return it.
+def record_of(id: bytes, offset: int) -> bytes:
+    """Return what a run keeps of an id; records in the order of their bytes are in the order of their keys."""
+    return hashlib.sha256(id).digest()[:_KEY] + offset.to_bytes(_RECORD.size - _KEY, "big")
+
+
+def write(path: Path, start: int, end: int, fingerprint: str, records: Sequence[bytes]) -> Run:
+    """Write the sorted ``records`` as a run and return it.
 
     :raises OSError: it cannot be written.
     """
-    records = (_RECORD.pack(key, offset) for key, offset in pairs)
-    _write(path, start, end, fingerprint, len(pairs), records)
+    _write(path, start, end, fingerprint, len(records), [records], 0)
     return Run.open(path, start, end)
 
 
@@ -134,61 +143,62 @@ def merge(path: Path, runs: Sequence[Run]) -> Run:
     count = sum(run.count for run in runs)
     bits = min(max(0, count.bit_length() - _PIECE_BITS), *(run.bits for run in runs))
 
-    def records() -> Iterator[bytes]:
-        for piece in range(1 << bits):
-            yield from sorted(record for run in runs for record in run.part(piece, bits))
-
+    pieces = (sorted(chain.from_iterable(run.part(piece, bits) for run in runs)) for piece in range(1 << bits))
     start, end = runs[0].start, runs[-1].end
-    _write(path, start, end, runs[-1].fingerprint, count, records())
+    _write(path, start, end, runs[-1].fingerprint, count, pieces, bits)
     for run in runs:
         run.close()
     return Run.open(path, start, end)
 
 
-def _write(path: Path, start: int, end: int, fingerprint: str, count: int, records: Iterable[bytes]) -> None:
+def _write(
+    path: Path,
+    start: int,
+    end: int,
+    fingerprint: str,
+    count: int,
+    pieces: Iterable[Sequence[bytes]],
+    piece_bits: int,
+) -> None:
     bits = max(0, count.bit_length() - _SLOT_BITS)
     temporary = path.with_suffix(".new")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
     try:
         with os.fdopen(descriptor, "wb") as stream:
             stream.seek(_HEAD_BYTES + (_FENCE.size << bits))
-            fences = _write_records(stream.write, bits, records)
+            fences = _write_records(stream.write, bits, pieces, piece_bits)
             stream.seek(0)
             stream.write(_head(start, end, count, bits, fingerprint.encode()))
             stream.write(fences)
             stream.flush()
             os.fchmod(stream.fileno(), 0o640)
-            os.fsync(stream.fileno())
+            if count >= _DURABLE_FROM:
+                os.fsync(stream.fileno())
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    sync_directory(path.parent)
+    if count >= _DURABLE_FROM:
+        sync_directory(path.parent)
 
 
-def _write_records(put: Callable[[bytes], object], bits: int, records: Iterable[bytes]) -> bytes:
-    fences = bytearray(_FENCE.size << bits)
-    slot, total = 0, 0
-    gathered: list[bytes] = []
-
-    def close_slot() -> None:
-        data = b"".join(gathered)
-        put(data)
-        _FENCE.pack_into(fences, slot * _FENCE.size, total, zlib.crc32(data, slot))
-        gathered.clear()
-
-    shift = 32 - bits
-    for record in records:
-        of = int.from_bytes(record[:4], "big") >> shift
-        while slot < of:
-            close_slot()
-            slot += 1
-        gathered.append(record)
-        total += 1
-    while slot < 1 << bits:
-        close_slot()
-        slot += 1
-    return bytes(fences)
+def _write_records(
+    put: Callable[[bytes], object], bits: int, pieces: Iterable[Sequence[bytes]], piece_bits: int
+) -> bytes:
+    """Write the sorted records of ``1 << bits`` slots, which come in ``1 << piece_bits`` pieces; return the fences."""
+    fences: list[bytes] = []
+    total, slots = 0, 1 << bits
+    width = slots >> piece_bits
+    for piece, records in enumerate(pieces):
+        start = 0
+        for slot in range(piece * width, (piece + 1) * width):
+            last = slot + 1 == slots
+            stop = len(records) if last else bisect_left(records, (slot + 1 << 32 - bits).to_bytes(4, "big"), start)
+            data = b"".join(records[start:stop])
+            put(data)
+            total, start = total + stop - start, stop
+            fences.append(_FENCE.pack(total, zlib.crc32(data, slot)))
+    return b"".join(fences)
 
 
 def _head(start: int, end: int, count: int, bits: int, fingerprint: bytes) -> bytes:

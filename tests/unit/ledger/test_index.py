@@ -175,7 +175,9 @@ def test_random_records_are_all_there_after_merges(tmp_path: Path, small: None) 
         pairs = sorted((chooser.randbytes(16), start + place) for place in range(chooser.choice([1, 17, 300])))
         made.update(dict(pairs))
         path = tmp_path / f"{number}.ids"
-        parts.append(runs.write(path, start, start + 300, "0" * 64, pairs))
+        parts.append(
+            runs.write(path, start, start + 300, "0" * 64, [key + offset.to_bytes(8, "big") for key, offset in pairs])
+        )
         start += 300
     merged = runs.merge(tmp_path / "all.ids", parts)
     assert merged.count == len(made)
