@@ -9,10 +9,10 @@ import json
 import socket
 import struct
 import time
-import urllib.request
 
 from .conftest import Demo
 from .instance import Instance
+from .prometheus import query
 
 
 def test_the_demo_ends_with_addresses_evidence_and_package(instance: Instance, first_demo: Demo) -> None:
@@ -47,10 +47,10 @@ def test_the_namespaces_enforce_restricted_pods(promoted: Instance) -> None:
 def test_prometheus_scrapes_everything_and_sees_the_service_compliant(promoted: Instance) -> None:
     wanted = "service_a_compliance_state == 1 and on() evidence_completeness == 1"
     deadline = time.monotonic() + 60
-    while not (found := _query(wanted)) or _query("up == 0"):
-        assert time.monotonic() < deadline, f"service-a: {found}; targets that are down: {_query('up == 0')}"
+    while not (found := query(wanted)) or query("up == 0"):
+        assert time.monotonic() < deadline, f"service-a: {found}; targets that are down: {query('up == 0')}"
         time.sleep(1)
-    assert len(_query("up == 1")) >= 3, "exporter, API server and Prometheus itself are scraped"
+    assert len(query("up == 1")) >= 3, "exporter, API server and Prometheus itself are scraped"
 
 
 def test_keys_and_credentials_are_for_root_only(promoted: Instance) -> None:
@@ -58,13 +58,6 @@ def test_keys_and_credentials_are_for_root_only(promoted: Instance) -> None:
     secret += promoted.config.glob("kubernetes/*.token")
     assert len(secret) > 10
     assert [str(path) for path in secret if path.stat().st_mode & 0o077] == []
-
-
-def _query(expression: str) -> list[object]:
-    query = urllib.parse.urlencode({"query": expression})
-    with urllib.request.urlopen(f"http://127.0.0.1:9090/api/v1/query?{query}", timeout=10) as answer:
-        result: list[object] = json.load(answer)["data"]["result"]
-        return result
 
 
 def _lookup(name: str, server: str) -> str:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -154,6 +155,32 @@ def test_the_ledger_becomes_series_and_alerts(monitoring: Monitoring) -> None:
     eventually(lambda: {"audit_chain_break", "evidence_gap"} <= monitoring.firing(), True)
     assert monitoring.value("service_a_compliance_state") == 0.0
     assert monitoring.value('up{job="kpi_exporter"}') == 1.0
+
+
+def test_the_four_figures_of_dora_are_what_the_readme_asks_for(monitoring: Monitoring) -> None:
+    text = (
+        (REPOSITORY / "roles/kpi_exporter/README.md")
+        .read_text()
+        .partition("| figure | PromQL |\n")[2]
+        .partition("\n\n")[0]
+    )
+    asked = dict(re.findall(r"^\| ([a-z, ]+) \| `(.+)` \|$", text, re.MULTILINE))
+    assert set(asked) == {"deployments a day", "lead time, median", "change failure rate", "time to restore, median"}
+    eventually(lambda: monitoring.value("golden_goose_promotions_completed_total"), 0.0)
+    ledger = Ledger.create(monitoring.ledger, "example.test/sandbox")
+    built = {"service": "service-a", "digest": DIGEST}
+    ledger.append(type="validation", event="build", data=built, metadata=METADATA)
+    for ending in ("completed", "completed", "failed", "completed"):
+        promote(monitoring.ledger, ending)
+    eventually(lambda: monitoring.value("golden_goose_promotions_completed_total"), 3.0)
+    # Two samples after the first are there, so that there is an increase.
+    eventually(lambda: (monitoring.value(asked["deployments a day"]) or 0) > 0, True)
+    rate = monitoring.value(asked["change failure rate"])
+    assert rate is not None and abs(rate - 1 / 4) < 1e-9
+    for figure in ("lead time, median", "time to restore, median"):
+        median = monitoring.value(asked[figure])
+        # All happened at once, so it is within the first bucket.
+        assert median is not None and 0 < median <= 60, figure
 
 
 def test_a_ledger_that_became_shorter_is_noticed(monitoring: Monitoring) -> None:

@@ -15,7 +15,8 @@ from typing import Any
 
 from ..errors import GoldenGooseError
 from ..imports import require
-from .metrics import metrics
+from .delivery import Durations
+from .metrics import Metric, metrics
 from .watch import Watch
 
 
@@ -28,12 +29,8 @@ class _Collector:
         self._said = ""
 
     def collect(self) -> Iterator[Any]:
-        families = require("prometheus_client.core", "prometheus-client")
         for metric in metrics(self._watch, self._services):
-            family = families.GaugeMetricFamily(metric.name, metric.help, labels=metric.labels)
-            for labels, value in metric.samples:
-                family.add_metric(labels, value)
-            yield family
+            yield _family(metric)
         self._say()
 
     def _say(self) -> None:
@@ -42,6 +39,21 @@ class _Collector:
         if reason != self._said:
             _log(reason or "The ledger holds again.")
             self._said = reason
+
+
+def _family(metric: Metric) -> Any:
+    families = require("prometheus_client.core", "prometheus-client")
+    made = {
+        "gauge": families.GaugeMetricFamily,
+        "counter": families.CounterMetricFamily,
+        "histogram": families.HistogramMetricFamily,
+    }[metric.kind](metric.name, metric.help, labels=metric.labels)
+    for labels, value in metric.samples:
+        if isinstance(value, Durations):
+            made.add_metric(labels, value.cumulative(), value.sum)
+        else:
+            made.add_metric(labels, value)
+    return made
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -12,7 +12,6 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
@@ -21,6 +20,7 @@ from ..errors import GoldenGooseError
 from ..ledger import Entry, Ledger, Report, verify
 from ..promotion.model import REQUIRED_GATES
 from ..promotion.state import Promotion, ServiceState, fold
+from .delivery import Delivery, delivery_of, seconds_of
 
 # What `verify` reports, and a ledger that could not even be read.
 LEDGER_STATES = ("intact", "incomplete", "nothing_to_verify", "broken", "unreadable")
@@ -36,7 +36,7 @@ class Figures:
     between 0 and 1, and are NaN while there is nothing to take a ratio of. ``last_failed`` is 1 for a service
     whose latest finished promotion did not succeed, ``revoked`` for one whose compliant digest no longer passes.
     ``unanchored`` entries are durable, but in no signed checkpoint yet. ``last_entry`` is in seconds since 1970,
-    NaN without entries. ``reason`` says in one sentence what is wrong, empty when nothing is.
+    NaN without entries. ``delivery`` is by service. ``reason`` says in a sentence what is wrong, empty when nothing is.
     """
 
     ledger_state: str
@@ -52,6 +52,7 @@ class Figures:
     last_failed: Mapping[str, int] = field(default_factory=dict)
     revoked: Mapping[str, int] = field(default_factory=dict)
     promotions: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    delivery: Mapping[str, Delivery] = field(default_factory=dict)
 
     @property
     def chain_intact(self) -> bool:
@@ -61,13 +62,13 @@ class Figures:
 
 @dataclass
 class Memory:
-    """What was read of frozen segments, by their numbers: the report, and the entries that a promotion consists of."""
+    """What was read of frozen segments, by their numbers: the report, and the entries that figures are made of."""
 
     reports: dict[int, Report] = field(default_factory=dict)
     entries: dict[int, list[Entry]] = field(default_factory=dict)
 
     def of(self, segment: Ledger) -> list[Entry]:
-        """Return the entries of a frozen segment that :func:`fold` looks at."""
+        """Return the entries of a frozen segment that :func:`compute` looks at."""
         known = self.entries.get(segment.number)
         if known is None:
             known = [entry for entry in segment.own_entries(strict=False) if _counts(entry)]
@@ -103,7 +104,7 @@ def _entries(path: Path, report: Report, memory: Memory) -> Iterator[Entry]:
 
 
 def _counts(entry: Entry) -> bool:
-    return entry.event == "requested" or "promotion_id" in entry.data
+    return entry.event in ("requested", "build") or "promotion_id" in entry.data
 
 
 def compute(report: Report, entries: Iterable[Entry]) -> Figures:
@@ -111,8 +112,8 @@ def compute(report: Report, entries: Iterable[Entry]) -> Figures:
 
     :raises KeyError, TypeError, ValueError: an entry does not have what its event needs.
     """
-    last = _Last()
-    states = fold(last.watch(entries))
+    seen = _Seen()
+    states = fold(seen.watch(entries))
     broken = report.state == "broken"
     lost = {(p.segment, p.sequence) for p in report.problems if p.kind in _OBJECT_PROBLEMS and p.sequence is not None}
     promotions = [promotion for state in states.values() for promotion in state.promotions.values()]
@@ -123,7 +124,7 @@ def compute(report: Report, entries: Iterable[Entry]) -> Figures:
         bytes=report.bytes,
         unanchored=report.unanchored,
         problems=report.problem_count if report.state != "nothing_to_verify" else 0,
-        last_entry=last.seconds,
+        last_entry=seen.last,
         success_rate=_success_rate(promotions),
         completeness=0.0 if broken else _completeness(promotions, lost),
         compliance={name: int(not broken and _is_compliant(state)) for name, state in states.items()},
@@ -132,18 +133,23 @@ def compute(report: Report, entries: Iterable[Entry]) -> Figures:
         promotions=Counter(
             (promotion.service, "open" if promotion.open else promotion.phase) for promotion in promotions
         ),
+        delivery={name: delivery_of(state, seen.builds) for name, state in states.items()},
     )
 
 
-class _Last:
-    """Remembers the time of the last entry while others read them."""
+class _Seen:
+    """Remembers, while others read the entries, when the last was and when each artifact was built first."""
 
     def __init__(self) -> None:
-        self.seconds = math.nan
+        self.last = math.nan
+        self.builds: dict[tuple[str, str], float] = {}
 
     def watch(self, entries: Iterable[Entry]) -> Iterator[Entry]:
         for entry in entries:
-            self.seconds = datetime.fromisoformat(entry.timestamp).timestamp()
+            self.last = seconds_of(entry)
+            if entry.event == "build":
+                artifact = (str(entry.data.get("service")), str(entry.data.get("digest")))
+                self.builds.setdefault(artifact, self.last)
             yield entry
 
 

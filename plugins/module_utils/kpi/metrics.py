@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from .delivery import FAILURES, Delivery, Durations
 from .figures import LEDGER_STATES, OUTCOMES, Figures
 from .watch import Watch
 
@@ -18,12 +19,16 @@ _NOT_IN_NAME = re.compile(r"[^a-z0-9_]")
 
 @dataclass(frozen=True)
 class Metric:
-    """One gauge: its samples are (label values, value), in the order of ``labels``."""
+    """A gauge, a counter or a histogram.
+
+    Its samples are (label values, value), in the order of ``labels``; those of a histogram are ``Durations``.
+    """
 
     name: str
     help: str
-    samples: Sequence[tuple[tuple[str, ...], float]]
+    samples: Sequence[tuple[tuple[str, ...], float | Durations]]
     labels: tuple[str, ...] = ()
+    kind: str = "gauge"
 
 
 def metrics(watch: Watch, services: Sequence[str]) -> Iterator[Metric]:
@@ -32,6 +37,7 @@ def metrics(watch: Watch, services: Sequence[str]) -> Iterator[Metric]:
     known = {**dict.fromkeys(services, 0), **figures.compliance}
     yield from _required(figures, known)
     yield from _by_service(figures, known)
+    yield from _delivery(figures, known)
     yield from _ledger(figures)
     yield _single("golden_goose_ledger_verified_timestamp_seconds", "When it was last verified.", watch.verified_at)
     yield _single("golden_goose_ledger_verify_seconds", "How long that took.", watch.verify_seconds)
@@ -80,6 +86,41 @@ def _by_service(figures: Figures, known: Mapping[str, int]) -> Iterator[Metric]:
         "Promotions in the ledger by how they ended.",
         [((s, outcome), figures.promotions.get((s, outcome), 0)) for s in known for outcome in OUTCOMES],
         ("service", "outcome"),
+    )
+
+
+def _delivery(figures: Figures, known: Mapping[str, int]) -> Iterator[Metric]:
+    """Yield what only grows. A ledger that cannot be believed has no such series: a counter must not go back."""
+    if not figures.chain_intact:
+        return
+    found = {service: figures.delivery.get(service) or Delivery() for service in known}
+    yield Metric(
+        "golden_goose_promotions_completed_total",
+        "Promotions that made an artifact compliant (deployment frequency).",
+        [((service,), item.completed) for service, item in found.items()],
+        ("service",),
+        "counter",
+    )
+    yield Metric(
+        "golden_goose_promotions_undone_total",
+        "Promotions whose rollout failed, or whose artifact was rolled back or revoked later (change failure rate).",
+        [((service, kind), item.failures[kind]) for service, item in found.items() for kind in FAILURES],
+        ("service", "kind"),
+        "counter",
+    )
+    yield Metric(
+        "golden_goose_promotion_lead_time_seconds",
+        "From the first build of an artifact until it was compliant for the first time.",
+        [((service,), item.lead) for service, item in found.items()],
+        ("service",),
+        "histogram",
+    )
+    yield Metric(
+        "golden_goose_promotion_restore_seconds",
+        "From a promotion that failed, was rolled back or revoked to the next completed one (time to restore).",
+        [((service,), item.restore) for service, item in found.items()],
+        ("service",),
+        "histogram",
     )
 
 

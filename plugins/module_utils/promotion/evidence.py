@@ -110,7 +110,8 @@ class Evidence:
         except GoldenGooseError as error:
             if self.read_only:
                 raise
-            data = {"service": service, "reason": str(error), "final": False} | facts
+            denied = {key: error.facts[key] for key in ("denied",) if key in error.facts}
+            data = {"service": service, "reason": str(error), "final": False} | denied | facts
             try:
                 self.record("refused", data)
             except (LedgerError, LockHeld) as failure:

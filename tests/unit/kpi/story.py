@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,18 @@ class Story:
     """Writes the entries of promotions; each method is what the engine does in one go."""
 
     def __init__(self, path: Path) -> None:
-        self.ledger = Ledger.create(path, "example.test/sandbox")
+        self.now = datetime(2026, 3, 1, tzinfo=UTC)
+        Ledger.create(path, "example.test/sandbox")
+        self.ledger = Ledger(path, "example.test/sandbox", lambda: self.now)
+
+    def later(self, **more: float) -> None:
+        """Let time go by, as ``timedelta`` takes it."""
+        self.now += timedelta(**more)
+
+    def build(self, service: str = "service-a", digest: str = DIGEST) -> None:
+        self.ledger.append(
+            type="validation", event="build", data={"service": service, "digest": digest}, metadata=METADATA
+        )
 
     def request(self, service: str = "service-a", digest: str = DIGEST) -> str:
         appended = self.ledger.append(

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import pytest
 from ansible_collections.golden_goose.compliance.plugins.module_utils.kpi.watch import Watch
 from ansible_collections.golden_goose.compliance.plugins.module_utils.ledger import Ledger, entry, freeze, whole
@@ -24,9 +26,10 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         seen.append(f"verify {str(path).rpartition('/')[2]}")
         return verify(path, *arguments, **options)  # type: ignore[arg-type]
 
-    def reading(ledger: Ledger, strict: bool = True) -> object:
-        seen.append(f"read {ledger.number}")
-        return entries(ledger, strict)
+    def reading(ledger: Ledger, strict: bool = True, events: Collection[str] | None = None) -> object:
+        if events is None:  # Else it is the verification, which looks for keys.
+            seen.append(f"read {ledger.number}")
+        return entries(ledger, strict, events)
 
     monkeypatch.setattr(whole, "verify_segment", verifying)
     monkeypatch.setattr(Ledger, "own_entries", reading)

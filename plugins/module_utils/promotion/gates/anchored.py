@@ -16,7 +16,7 @@ from ...ledger.checkpoint import BadCheckpoint
 from ..model import Verdict, short, stamp
 from .context import GateContext
 
-# The next promotion, backup or package anchors what is there.
+# deploy.yml anchors the build where the policy has this gate; so does the end of any promotion, and a package.
 _AGAIN_SECONDS = 60
 
 
@@ -36,7 +36,7 @@ def anchored(context: GateContext) -> Verdict:
     observed = {"build": built.sequence, "size": head.size if head else None}
     if head is None:
         again = stamp(datetime.now(UTC) + timedelta(seconds=_AGAIN_SECONDS))
-        reason = f"entry {built.sequence}, its build, is in no checkpoint yet (required: one; run playbooks/verify.yml)"
+        reason = f"entry {built.sequence}, its build, is in no checkpoint yet (required: one; run playbooks/deploy.yml)"
         return Verdict("anchored", "defer", reason, observed, required, evidence=built.id, next_check=again)
     reason = f"entry {built.sequence}, its build, is in the checkpoint of {head.size} entries (required: so)"
     return Verdict("anchored", "allow", reason, observed, required, evidence=built.id)
