@@ -148,6 +148,22 @@ def service(promoted: Instance) -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
+@pytest.fixture
+def alice(promoted: Instance) -> Iterator[dict[str, str]]:
+    """How someone logs in who can prove to Vault who she is."""
+    token = json.loads((promoted.config / "vault/root.json").read_text())["root_token"]
+    login = {"address": "http://127.0.0.1:8200", "username": "alice", "password": "of-these-tests"}
+    root = hvac.Client(url=login["address"], token=token)
+    root.sys.enable_auth_method("userpass", path="people-of-gates")
+    try:
+        root.auth.userpass.create_or_update_user(
+            login["username"], login["password"], ["golden-goose-requester"], mount_point="people-of-gates"
+        )
+        yield login | {"mount": "people-of-gates"}
+    finally:
+        root.sys.disable_auth_method("people-of-gates")
+
+
 @pytest.fixture(scope="module")
 def wrong(promoted: Instance, gates: Gates, service: Path) -> Refusal:
     """One run of a service with which everything is wrong."""
@@ -265,7 +281,7 @@ def test_nothing_else_was_found_and_nothing_was_started(wrong: Refusal) -> None:
 
 
 def test_what_can_only_wait_keeps_the_promotion_open_and_says_until_when(
-    promoted: Instance, gates: Gates, service: Path, wrong: Refusal
+    promoted: Instance, gates: Gates, service: Path, wrong: Refusal, alice: dict[str, str]
 ) -> None:
     now = datetime.now(ZONE)
     window = {
@@ -282,9 +298,7 @@ def test_what_can_only_wait_keeps_the_promotion_open_and_says_until_when(
         "freezes": [window],
         "own_gates": [gates.command("review", WAITS)],
     }
-    said = _refused(
-        promoted, policy, golden_goose_prometheus_address=prometheus.ADDRESS, golden_goose_requester=_alice(promoted)
-    )
+    said = _refused(promoted, policy, golden_goose_prometheus_address=prometheus.ADDRESS, golden_goose_requester=alice)
     until = (now + timedelta(days=1)).replace(second=0, microsecond=0)
     said.check(
         "freeze",
@@ -431,16 +445,6 @@ def _health(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
     assert old.items() <= health.items()
     content["gates"]["health"] = health | new
     file.write_text(yaml.safe_dump(content))
-
-
-def _alice(instance: Instance) -> dict[str, str]:
-    """Make a person at Vault, and return how she logs in."""
-    address = "http://127.0.0.1:8200"
-    root = hvac.Client(url=address, token=json.loads((instance.config / "vault/root.json").read_text())["root_token"])
-    if "userpass/" not in root.sys.list_auth_methods()["data"]:
-        root.sys.enable_auth_method("userpass")
-    root.auth.userpass.create_or_update_user("alice", password="of-these-tests", policies=["golden-goose-requester"])
-    return {"address": address, "username": "alice", "password": "of-these-tests"}
 
 
 def _veto(instance: Instance, digest: str) -> None:
