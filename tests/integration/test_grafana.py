@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -33,12 +34,12 @@ PLAY = """
 
 
 class Grafana(ThreadingHTTPServer):
-    """Keeps one data source and one dashboard."""
+    """Keeps one data source, and dashboards by uid."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.datasource: dict[str, Any] | None = None
-        self.dashboard: dict[str, Any] | None = None
+        self.dashboards: dict[str, dict[str, Any]] = {}
         self.writes: list[str] = []
 
     @property
@@ -69,7 +70,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif self.path.startswith("/api/datasources/name/"):
             self._stored(self.server.datasource)
         elif self.path.startswith("/api/dashboards/uid/"):
-            self._stored(self.server.dashboard)
+            self._stored(self.server.dashboards.get(self.path.rpartition("/")[2]))
         elif self.path.startswith("/api/frontend/settings"):
             self._answer(200, {"buildInfo": {"version": "11.6.0"}})
         elif self.path.startswith("/api/search"):
@@ -84,11 +85,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.datasource = {**document, "id": 1, "version": 1}
             self._answer(200, {"id": 1, "datasource": self.server.datasource})
         elif self.path == "/api/dashboards/db":
-            self.server.dashboard = {
+            uid = document["dashboard"]["uid"]
+            self.server.dashboards[uid] = {
                 "dashboard": {**document["dashboard"], "id": 1, "version": 1},
                 "meta": {"folderId": 0},
             }
-            self._answer(200, {"uid": document["dashboard"]["uid"], "status": "success", "id": 1})
+            self._answer(200, {"uid": uid, "status": "success", "id": 1})
         else:
             self._answer(404, {"message": f"not played: {self.path}"})
 
@@ -125,6 +127,10 @@ def changed(done: subprocess.CompletedProcess[str]) -> int:
     return int(recap.split("changed=")[1].split()[0])
 
 
+def shown(dashboard: dict[str, Any]) -> list[str]:
+    return [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+
+
 def test_without_any_grafana_one_line_says_how_to_add_it(tmp_path: Path) -> None:
     done = play(tmp_path)
     assert changed(done) == 0
@@ -135,13 +141,17 @@ def test_without_any_grafana_one_line_says_how_to_add_it(tmp_path: Path) -> None
 def test_an_existing_grafana_gets_data_source_and_dashboard_once(tmp_path: Path, grafana: Grafana) -> None:
     done = play(tmp_path, grafana_address=grafana.address, prometheus_address="http://127.0.0.1:19999")
     assert changed(done) > 0
-    assert grafana.datasource is not None and grafana.dashboard is not None
+    assert grafana.datasource is not None
+    assert set(grafana.dashboards) == {"service-compliance", "service-delivery"}
     assert grafana.datasource["url"] == "http://127.0.0.1:19999"
-    dashboard = grafana.dashboard["dashboard"]
-    assert dashboard["title"] == "service_compliance"
-    shown = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
-    assert shown == ["service_a_compliance_state", "promotion_success_rate", "evidence_completeness"]
-    sources = {panel["datasource"]["uid"] for panel in dashboard["panels"]}
+    compliance, delivery = (grafana.dashboards[uid]["dashboard"] for uid in ("service-compliance", "service-delivery"))
+    assert (compliance["title"], delivery["title"]) == ("service_compliance", "service_delivery")
+    assert shown(compliance) == ["service_a_compliance_state", "promotion_success_rate", "evidence_completeness"]
+    # test_prometheus.py asks a Prometheus what the README says.
+    readme = (REPOSITORY / "roles/kpi_exporter/README.md").read_text().partition("| figure | PromQL |\n")[2]
+    assert shown(delivery) == re.findall(r"^\| [a-z, ]+ \| `(.+)` \|$", readme, re.MULTILINE)
+    assert {panel["targets"][0]["legendFormat"] for panel in delivery["panels"]} == {"{{service}}"}
+    sources = {panel["datasource"]["uid"] for panel in (*compliance["panels"], *delivery["panels"])}
     assert sources == {grafana.datasource["uid"]}
     assert TOKEN not in done.stdout
 
