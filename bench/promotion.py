@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Promotion against kubectl, on an instance of its own. Usage: python -m bench.promotion [services of the set]
 
-Before each measurement the line is stopped, and ``promote.yml`` has every gate give its verdict; then the line goes on,
-and the same command is timed: plan, request, choke point, rollout, copy and anchor. The other side applies the same
-manifests, of the same image, in a namespace of its own and waits for the rollout. The instance has the name
-GOLDEN_GOOSE_E2E_NAME (default: gg-bench); with GOLDEN_GOOSE_E2E_KEEP=1 it is found and left running.
+The verdicts are there before the clock starts: of one service by ``promote.yml`` while the line is stopped, of a set as
+fleet.py says. Timed is ``promote.yml`` as users run it: plan, request, choke point, rollout, copy and anchor. The other
+side applies the same manifests, of the same image, in a namespace of its own and waits for the rollout. The instance
+has the name GOLDEN_GOOSE_E2E_NAME (default: gg-bench); with GOLDEN_GOOSE_E2E_KEEP=1 it is found and left running.
 """
 
 from __future__ import annotations
@@ -33,20 +33,16 @@ from ansible_collections.golden_goose.compliance.plugins.module_utils.services.r
     render_manifests,
 )
 
-from tests.e2e.instance import Instance, edit
+from tests.e2e.instance import Instance
 from tests.e2e.lifecycle import running
 
+from . import fleet
 from .__main__ import CACHE, Row, report
 
 NAMESPACE = "bench-kubectl"
-ROUNDS, WIDTH = 3, 10
+ROUNDS = 3
 ONE = "service-a"
 POLICY = {"version": "bench", "order": "dependency"}
-
-
-def member(number: int) -> str:
-    """Return the name of a member of the set."""
-    return f"tiny-{number:03d}"
 
 
 @contextmanager
@@ -114,25 +110,36 @@ def one(instance: Instance) -> list[Row]:
 
 def many(instance: Instance, count: int) -> list[Row]:
     """Promote a set of small services in waves, against applying them all at once."""
-    names = [member(number) for number in range(count)]
-    built = time.perf_counter()
-    for number, name in enumerate(names):
-        folder = instance.copy_service(name)
-        if number >= WIDTH:
-            edit(folder / "service.yml", "dependencies: []", f"dependencies: [{member(number - WIDTH)}]")
-        edit(folder / "deploy/deployment.yaml.j2", "cpu: 20m, memory: 48Mi", "cpu: 5m, memory: 24Mi")
-        instance.play("deploy", service=name)
-    built = time.perf_counter() - built
-    wish = {"services": names, "golden_goose_promotion_policy": POLICY}
-    gates = collect(instance, **wish)
+    fits = fleet.room(instance)
+    if count > fits:
+        print(
+            f"The node has room for {fits} pods beside those of the system: the set has {fits} services, not {count}."
+        )
+        count = fits
+    began = time.perf_counter()
+    names = fleet.deploy_all(instance, count)
+    built = time.perf_counter() - began
+    gates = timed(lambda: fleet.collect(instance, names, POLICY))
+    print(f"building and deploying {count} services: {built:.1f} s; their verdicts: {gates:.1f} s")
     # What is asked for stays in the sandbox; its pods would only take the processors from both sides.
     instance.kubectl("scale", "deployment", *names, "-n", "sandbox", "--replicas=0")
+    gone(instance, "sandbox", names)
     theirs = by_kubectl(instance, names)
     instance.kubectl("delete", "deployment,service", *names, "-n", NAMESPACE, "--cascade=foreground")
-    mine = timed(lambda: instance.play("promote", **wish))
-    print(f"building and deploying {count} services: {built:.1f} s; their verdicts: {gates:.1f} s")
-    name = f"promote {count} services in {-(-count // WIDTH)} waves, their verdicts there: times kubectl, all at once"
+    gone(instance, NAMESPACE, names)
+    mine = timed(lambda: instance.play("promote", services=names, golden_goose_promotion_policy=POLICY))
+    waves = -(-count // fleet.WIDTH)
+    name = f"promote {count} services in {waves} waves, their verdicts there: times kubectl, all at once"
     return [Row(name, f"{mine:.2f} s", f"{theirs:.2f} s", mine / theirs, 2.0, at_most=True)]
+
+
+def gone(instance: Instance, namespace: str, names: list[str]) -> None:
+    """Wait until no pod of ``names`` is left, with a limit; pods that end take the processors, too."""
+    deadline = time.monotonic() + 300
+    selector = f"app.kubernetes.io/name in ({','.join(names)})"
+    while instance.kubectl("get", "pods", "-n", namespace, "-l", selector, "-o", "name").strip():
+        assert time.monotonic() < deadline, f"after 300 s there are still pods of the set in {namespace}"
+        time.sleep(1)
 
 
 def main() -> None:

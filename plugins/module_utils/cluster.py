@@ -23,7 +23,7 @@ from .promotion.ports import Answer, DeploymentView
 
 FIELD_MANAGER = "golden-goose"
 REQUEST_SECONDS = 10
-_POLL_SECONDS = 0.5
+_POLL_SECONDS = 0.2
 _MAX_BODY = 1 << 16
 # Exactly what the promoter's role may write; another kind needs a wider role first.
 _RESOURCES = {

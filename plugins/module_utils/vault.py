@@ -12,7 +12,7 @@ import base64
 import binascii
 import ipaddress
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -127,7 +127,8 @@ def _reason(error: Any) -> str:
 class PromoterVault:
     """What the promoter may do in Vault: sign and verify with the evidence key, nothing else.
 
-    Every call logs in with the AppRole and revokes its token when done: no token outlives a call.
+    Every call logs in with the AppRole and revokes its token when done, calls within ``lasting`` once for all of them:
+    no token outlives what it was for.
     """
 
     address: str
@@ -137,6 +138,8 @@ class PromoterVault:
     transit_mount: str = "transit"
     key: str = "evidence"
     ca_cert: str | None = None
+    # Within ``lasting``: the client that is logged in, once it is.
+    _kept: list[Any] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @classmethod
     def from_approle_file(cls, path: Path | str) -> PromoterVault:
@@ -221,6 +224,10 @@ class PromoterVault:
     @contextmanager
     def session(self, doing: str) -> Iterator[Any]:
         """Log in, hand out the ``hvac.Client``, and revoke the token afterwards."""
+        if self._kept:
+            with explained(self.address, doing):
+                yield self._kept_client()
+            return
         vault = client(self.address, self.ca_cert)
         with explained(self.address, doing):
             self._log_in(vault)
@@ -228,6 +235,26 @@ class PromoterVault:
                 yield vault
             finally:
                 vault.auth.token.revoke_self()
+
+    @contextmanager
+    def lasting(self) -> Iterator[None]:
+        """Log in at most once for all sessions in the block, which is short: a token lasts for minutes."""
+        self._kept.append(None)
+        try:
+            yield
+        finally:
+            vault = self._kept.pop()
+            if vault is not None:
+                # What was asked for is done; a token that cannot be revoked now expires by itself.
+                with suppress(VaultError), explained(self.address, "the end of a session"):
+                    vault.auth.token.revoke_self()
+
+    def _kept_client(self) -> Any:
+        if self._kept[-1] is None:
+            vault = client(self.address, self.ca_cert)
+            self._log_in(vault)
+            self._kept[-1] = vault
+        return self._kept[-1]
 
     def _log_in(self, vault: Any) -> None:
         invalid = require("hvac").exceptions.InvalidRequest

@@ -14,8 +14,11 @@ description:
   - With O(state=sealed) it fixes what is promoted - services, digests, order, gates with their thresholds, policy - and
     returns the hash of that. The hash is what people approve and what every entry of the promotions names. The same
     wish has the same hash, and nothing is written twice.
+  - With O(request=true) every service of the plan is requested as well, as M(golden_goose.compliance.promotion) does
+    it, and it is told which gates have still to be asked about which.
   - With O(state=settled) it tells what became of a plan, and fails when a service of it is not compliant. Where the
-    policy says V(all_or_nothing) it first takes back what the plan has promoted.
+    policy says V(all_or_nothing) it first takes back what the plan has promoted. With O(vault_approle) the copy in
+    O(backup) is brought up to date and the ledger anchored, whatever became of the plan.
 author:
   - Golden Goose founders (@golden-goose)
 extends_documentation_fragment:
@@ -44,6 +47,13 @@ options:
   plan:
     description: Hash of a plan that is sealed already, to be shown or settled.
     type: str
+  request:
+    description: Request the services of the plan. Only used when O(state=sealed).
+    type: bool
+    default: false
+  vault_approle:
+    description: File with the promoter's Vault credentials. Only used when O(state=settled).
+    type: path
   rollout_timeout:
     description: Seconds that it may take to put one service back.
     type: int
@@ -111,6 +121,13 @@ services:
   description: What is sealed of each service.
   returned: success
   type: dict
+members:
+  description:
+    - What came of requesting each service, by name, with what M(golden_goose.compliance.promotion) returns of it.
+    - C(missing) are the gates that have no verdict of it yet, C(stopped_by) is the sentence that refuses it, if one
+      does.
+  returned: when O(request=true)
+  type: dict
 outcomes:
   description: What became of each service, as outcome, digest, hash_chain_id and reason.
   returned: when O(state=settled)
@@ -121,6 +138,8 @@ taken_back:
   type: list
   elements: str
 """
+
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.golden_goose.compliance.plugins.module_utils.arguments import LEDGER_OPTIONS
@@ -133,12 +152,15 @@ from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.
     promoter,
     requester_of,
 )
+from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.course import (
+    request_members,
+    settle_and_keep,
+)
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.plan import load_plan
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.sealing import make_plan
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.settle import (
     compliant_digests,
     described,
-    settle,
 )
 
 
@@ -154,17 +176,19 @@ def main() -> None:
             "services": {"type": "list", "elements": "str", "default": []},
             "digests": {"type": "dict", "default": {}},
             "plan": {"type": "str"},
+            "request": {"type": "bool", "default": False},
+            "vault_approle": {"type": "path"},
             "rollout_timeout": {"type": "int", "default": 120},
         },
         required_if=[("state", "settled", ["plan"])],
         supports_check_mode=True,
     )
     params = module.params
-    result = {}
+    result = dict[str, Any]()
     try:
-        engine = promoter(params, dry_run=module.check_mode)
+        engine = promoter(params, dry_run=module.check_mode, keeping=True)
         if params["state"] == "settled":
-            settled = settle(engine, params["plan"])
+            settled = settle_and_keep(engine, params["plan"])
             plan, changed = settled.plan, bool(settled.taken_back)
             result = {"outcomes": settled.outcomes, "taken_back": settled.taken_back}
             if settled.missing:
@@ -173,6 +197,9 @@ def main() -> None:
             plan, changed = load_plan(engine.evidence, params["plan"]), False
         else:
             plan, changed = make_plan(engine, params["services"], params["digests"], requester_of(params))
+        if params["request"] and params["state"] == "sealed":
+            result["members"] = request_members(engine, plan)
+            changed = changed or any(came["changed"] for came in result["members"].values())
         before = compliant_digests(engine, plan)
     except GoldenGooseError as error:
         module.fail_json(msg=str(error), **error.facts)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -27,9 +28,22 @@ def members(promoted: Instance) -> list[str]:
     return [THIRD, BESIDE, SECOND, FIRST]
 
 
-def test_a_set_goes_in_waves_and_every_entry_names_the_plan(promoted: Instance, members: list[str]) -> None:
+@pytest.fixture(scope="module")
+def policy(promoted: Instance) -> dict[str, Any]:
+    """The policy of the sets, with a gate that is a file with tasks."""
+    said = {"verdict": "allow", "reason": "ticket 7 is closed", "digest": "{{ golden_goose_promotion.digest }}"}
+    both = "{{ golden_goose_verdicts | default({}) | combine({golden_goose_gate.name: golden_goose_said}) }}"
+    task = {"name": "Say what the tickets say", "vars": {"golden_goose_said": said}}
+    file = promoted.folder / "tickets.yml"
+    file.write_text(json.dumps([{**task, "ansible.builtin.set_fact": {"golden_goose_verdicts": both}}]))
+    return {**POLICY, "own_gates": [{"name": "tickets", "tasks": str(file), "timeout": 60}]}
+
+
+def test_a_set_goes_in_waves_and_every_entry_names_the_plan(
+    promoted: Instance, members: list[str], policy: dict[str, Any]
+) -> None:
     with promoted.appended() as added:
-        done = promoted.play("promote", services=members, golden_goose_promotion_policy=POLICY)
+        done = promoted.play("promote", services=members, golden_goose_promotion_policy=policy)
     outcomes = done.record.artifacts["golden_goose_promotions"]
     assert {name: outcomes[name]["outcome"] for name in members} == dict.fromkeys(members, "compliant")
     plans = {entry["data"]["plan"] for entry in added if entry["data"].get("service") in members}
@@ -39,14 +53,20 @@ def test_a_set_goes_in_waves_and_every_entry_names_the_plan(promoted: Instance, 
     assert completed[0] == FIRST
     assert completed.index(SECOND) < completed.index(THIRD)
     assert sorted(completed) == sorted(members)
+    tickets = [entry["data"] for entry in added if entry["data"]["event"] == "tickets"]
+    assert {data["service"]: (data["verdict"], data["reason"]) for data in tickets} == dict.fromkeys(
+        members, ("allow", "ticket 7 is closed")
+    )
     for name in members:
         assert promoted.ask("compliant", name, "/version")["name"] == name
+    assert added[-1]["data"]["event"] == "backup"
+    assert (promoted.backup / "entries.jsonl").read_bytes() == (promoted.ledger / "entries.jsonl").read_bytes()
     with promoted.appended() as again:
-        promoted.play("promote", services=members, golden_goose_promotion_policy=POLICY)
+        promoted.play("promote", services=members, golden_goose_promotion_policy=policy)
     assert again == []
 
 
-def test_when_one_fails_all_are_taken_back(promoted: Instance, members: list[str]) -> None:
+def test_when_one_fails_all_are_taken_back(promoted: Instance, members: list[str], policy: dict[str, Any]) -> None:
     before = {name: promoted.images("compliant", name) for name in members}
     for name in members:
         edit(promoted.services / name / "service.yml", 'version: "1.4.0"', 'version: "1.5.0"')
@@ -59,7 +79,7 @@ def test_when_one_fails_all_are_taken_back(promoted: Instance, members: list[str
     for name in members:
         promoted.play("deploy", service=name)
     with promoted.appended() as added:
-        message = promoted.refused("promote", services=members, golden_goose_promotion_policy=POLICY)
+        message = promoted.refused("promote", services=members, golden_goose_promotion_policy=policy)
     assert "0 of 4 services of the plan" in message
     assert f"{THIRD} is not (failed: {THIRD} in compliant " in message
     assert "taken back: " in message

@@ -196,6 +196,21 @@ def test_no_token_outlives_a_call(server: Server) -> None:
     assert tokens() == before
 
 
+def test_one_token_lasts_for_a_block_and_not_longer(server: Server) -> None:
+    def tokens() -> set[str]:
+        return set(server.root().list("auth/token/accessors")["data"]["keys"])
+
+    before, promoter = tokens(), server.promoter()
+    with promoter.lasting():
+        assert tokens() == before
+        assert promoter.verify(MESSAGE, promoter.sign(MESSAGE))
+        with pytest.raises(VaultDenied, match="permission denied"), promoter.session("this") as vault:
+            vault.read("sys/audit")
+        assert promoter.public_key(1)[0] == 1
+        assert len(tokens() - before) == 1
+    assert tokens() == before
+
+
 def test_secrets_are_closed_and_nowhere_in_the_clear(server: Server) -> None:
     for path in server.files.config_dir.iterdir():
         assert stat.S_IMODE(path.stat().st_mode) == 0o600, path

@@ -45,7 +45,7 @@ class Checkpointed:
     warning: str = ""
 
 
-def vault_heads(approle: Path | str) -> Heads:
+def vault_heads(approle: Path | str) -> VaultHeads:
     """Return the second place that the promoter's credentials lead to.
 
     :raises VaultError: the file is missing or lacks a value.

@@ -100,7 +100,12 @@ def anchor(
     """
     if not checkpoint.usable_name(ledger.origin):
         raise LedgerError(f"The origin '{ledger.origin}' has a plus sign, which no signature can name.")
+    usual = not (accept_replaced or accept_loss)
+    wanted, before = (_durable(ledger), _claimed(ledger)) if usual else (0, 0)
     with hold(ledger.path / "checkpoint.lock", f"signing the head of {ledger.path}", LOCK_WAIT_SECONDS):
+        # Who waited here for another process finds that it has signed these entries as well.
+        if before < wanted and (signed := _signed_meanwhile(ledger, wanted)):
+            return signed
         for attempt in range(_ATTEMPTS):
             try:
                 return _Anchor(ledger, second, metadata, accept_replaced, accept_loss).run()
@@ -254,6 +259,31 @@ class _Anchor:
 
 def _result(head: Checkpoint, added: int, key: Key) -> Anchored:
     return Anchored(head.size, head.root, added, bool(added), str(key), head.note)
+
+
+def _durable(ledger: Ledger) -> int:
+    try:
+        return ledger.head().size
+    except LedgerError:
+        return 0  # What is wrong with it is found, and named, when it is compared.
+
+
+def _claimed(ledger: Ledger) -> int:
+    try:
+        claimed = heads.latest_claimed(ledger.path)
+    except BadCheckpoint:
+        return 0
+    return claimed.size if claimed else 0
+
+
+def _signed_meanwhile(ledger: Ledger, wanted: int) -> Anchored | None:
+    try:
+        published = heads.latest(ledger.path, heads.keys(ledger.path))
+    except BadCheckpoint:
+        return None
+    if published is None or published.key is None or published.size < wanted:
+        return None
+    return _result(published, 0, published.key)
 
 
 def _published(ledger: Ledger, keys: Sequence[Key]) -> Checkpoint | None:

@@ -93,13 +93,17 @@ def _anchor(evidence: Evidence, approle: str) -> None:
     from ..evidence.anchoring import vault_heads
     from ..ledger import anchor
 
-    anchor(evidence.ledger, vault_heads(approle), evidence.metadata)
+    second = vault_heads(approle)
+    with second.vault.lasting():
+        anchor(evidence.ledger, second, evidence.metadata)
 
 
 def _keep(evidence: Evidence, approle: str, backup: str | None, dry_run: bool) -> bool:
     from ..evidence.anchoring import copy_and_anchor, vault_heads
 
-    return copy_and_anchor(evidence.ledger, vault_heads(approle), evidence.metadata, backup, dry_run=dry_run)
+    second = vault_heads(approle)
+    with second.vault.lasting():
+        return copy_and_anchor(evidence.ledger, second, evidence.metadata, backup, dry_run=dry_run)
 
 
 def scanners_of(params: Mapping[str, Any]) -> Scanners:

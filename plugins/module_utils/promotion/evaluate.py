@@ -46,7 +46,7 @@ def evaluate(
     """
     table = gate_table(policy)
     wanted = [gate for gate in table if gate in gates]
-    missing = [gate for gate in wanted if again or _open(promotion.verdicts.get(gate))]
+    missing = wanted if again else [gate for gate in to_ask(promotion, policy) if gate in wanted]
     if missing:
         # Half a line that a killed run has left is no fault of the artifact, but chain would deny it.
         evidence.ledger.mend(evidence.metadata)
@@ -61,6 +61,11 @@ def evaluate(
                 run = running.get(gate) or _Run(gate, table[gate], context, limit)
                 promotion.verdicts[gate] = _record(evidence, promotion, run.verdict(), policy)
     return [promotion.verdicts[gate] for gate in wanted]
+
+
+def to_ask(promotion: Promotion, policy: Policy) -> list[str]:
+    """Return which gates of ``policy`` have given no verdict of ``promotion`` yet, or could not tell."""
+    return [gate for gate in gate_table(policy) if gate in policy.gates and _open(promotion.verdicts.get(gate))]
 
 
 def gate_table(policy: Policy) -> dict[str, Gate]:

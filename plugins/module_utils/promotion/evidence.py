@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..errors import GoldenGooseError
-from ..ledger import Entry, Ledger, LedgerBroken, LedgerError, ObjectRef, Report, dropping, verify
+from ..ledger import Entry, Ledger, LedgerBroken, LedgerError, ObjectRef, Report, dropping
 from ..locks import LockHeld
 from .model import gate_step, step_id
+from .reading import Reading
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Evidence:
     metadata: dict[str, Any]
     backup: Path | None = None
     read_only: bool = False
+    reading: Reading = field(default_factory=Reading, compare=False, repr=False)
 
     def record(
         self,
@@ -51,7 +53,7 @@ class Evidence:
 
     def entries(self) -> Iterator[Entry]:
         """Yield all entries, oldest first."""
-        return self.ledger.entries()
+        return self.reading.entries(self.ledger)
 
     def store(self, content: bytes, media_type: str) -> ObjectRef:
         """Keep ``content`` as a ledger object; return its sha256, size and media type."""
@@ -61,15 +63,17 @@ class Evidence:
         """Return the bytes of a ledger object, checked against its digest."""
         return dropping.read(self.ledger, reference["sha256"])
 
-    def require_sound(self) -> Report:
-        """Verify the whole ledger and refuse to go on with one that was altered or cut.
+    def require_sound(self, whole: bool = False) -> Report:
+        """Verify the ledger and refuse to go on with one that was altered or cut.
+
+        That is all of it, unless this process has verified it before (see ``Reading.once``) and ``whole`` is false.
 
         Nothing is appended to such a ledger, not even the refusal.
 
         :raises LedgerBroken: a line was edited, removed or swapped, or the backup has entries that
             the ledger has not.
         """
-        report = verify(self.ledger.root)
+        report = self.reading.verify(self.ledger, whole)
         problem = report.sentence() if report.state == "broken" else self.behind_backup()
         if problem:
             raise LedgerBroken(

@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,9 @@ from ansible_collections.golden_goose.compliance.plugins.module_utils.ledger imp
 
 from .conftest import METADATA, ORIGIN, rewrite
 from .second_place import Memory
+
+# Its package has the function under this name.
+anchor_module = sys.modules[anchor.__module__]
 
 Add = Callable[..., Appended]
 
@@ -354,3 +359,51 @@ def test_verification_goes_on_from_a_trusted_checkpoint(ledger: Ledger, second: 
     trusted.write_text(trusted.read_text().replace("\n4\n", "\n3\n"))
     with pytest.raises(BadCheckpoint):
         check(ledger.path, ORIGIN, None, trusted=trusted)
+
+
+def test_who_waited_for_another_process_does_not_sign_again(
+    ledger: Ledger, second: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(ledger, 2)
+    sign(ledger, second)
+    fill(ledger, 3)
+    whole = anchor_module.hold
+    calls: list[str] = []
+
+    @contextmanager
+    def waited(*arguments: Any) -> Iterator[None]:
+        monkeypatch.setattr(anchor_module, "hold", whole)
+        assert sign(ledger, second).added == 3
+        calls.extend(second.calls)
+        with whole(*arguments):
+            yield
+
+    monkeypatch.setattr(anchor_module, "hold", waited)
+    done = sign(ledger, second)
+    assert (done.size, done.added, done.changed) == (ledger.head().size, 0, False)
+    assert second.calls == calls
+    # With nothing to wait for, the second place is always asked.
+    assert sign(ledger, second).changed is False
+    assert second.calls == [*calls, "public_keys", "read"]
+
+
+def test_a_head_that_is_signed_by_nobody_known_is_not_taken_for_one(
+    ledger: Ledger, second: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(ledger, 2)
+    sign(ledger, second)
+    fill(ledger, 3)
+    whole = anchor_module.hold
+
+    @contextmanager
+    def forged(*arguments: Any) -> Iterator[None]:
+        monkeypatch.setattr(anchor_module, "hold", whole)
+        note = (ledger.path / heads.LATEST).read_text().splitlines()
+        note[1] = str(ledger.head().size)
+        (ledger.path / heads.LATEST).write_text("\n".join(note) + "\n")
+        with whole(*arguments):
+            yield
+
+    monkeypatch.setattr(anchor_module, "hold", forged)
+    with pytest.raises(AnchorBroken):
+        sign(ledger, second)

@@ -11,7 +11,7 @@ import os
 import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,11 @@ from ansible_collections.golden_goose.compliance.plugins.module_utils.cluster im
 from ansible_collections.golden_goose.compliance.plugins.module_utils.errors import GoldenGooseError
 from ansible_collections.golden_goose.compliance.plugins.module_utils.ledger import Ledger
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion import evaluate as evaluation
-from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.course import run_course
+from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.course import (
+    request_members,
+    run_course,
+    settle_and_keep,
+)
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.engine import Promoter
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.evidence import Evidence
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.gates import GateContext, Scanners
@@ -39,7 +43,6 @@ from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.ports import Answer, DeploymentView
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.runs import Runs
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.sealing import make_plan
-from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.settle import settle
 
 METADATA = {"sprint": "1", "provisional": True, "mesh_enforcement": "pending"}
 D1, D2, D3 = (f"sha256:{digit * 64}" for digit in "123")
@@ -228,17 +231,18 @@ class Bench:
     def play_set(self, names: list[str]) -> Any:
         """Do what playbooks/promote.yml does with several services; return how the set was settled."""
         plan = make_plan(self.promoter, names, {}, Requester("tester"))[0]
-        ready = []
-        for name in plan.services:
+        members = request_members(self.promoter, plan)
+        ready = [name for name, came in members.items() if came["outcome"] == "requested"]
+        for name in [name for name in ready if members[name]["missing"]]:
+            try:
+                self.promoter.evaluate(name, self.scanners, self.policy.gates)
+            except GoldenGooseError:
+                ready.remove(name)
+        for name in ready:
             with suppress(GoldenGooseError):
-                if self.promoter.request(name, None, "tester", plan.sha256).outcome != "unchanged":
-                    self.promoter.evaluate(name, self.scanners, self.policy.gates)
-                    ready.append(name)
-        for name in plan.services:
-            if name in ready:
-                with suppress(GoldenGooseError):
-                    self.promoter.promote(name)
-        return settle(self.promoter, plan.sha256)
+                # The evidence of a set is kept at its end.
+                replace(self.promoter, keep=None).promote(name)
+        return settle_and_keep(self.promoter, plan.sha256)
 
     def promoted(self, *digests: str) -> None:
         """Bring each of the digests to compliant, one after the other."""

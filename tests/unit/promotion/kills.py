@@ -111,8 +111,6 @@ class KeySigner(FakeSigner):
 class Keeping(Bench):
     """A bench whose promoter has a copy and a second place, as promote.yml gives it."""
 
-    in_set = False
-
     def __post_init__(self) -> None:
         super().__post_init__()
         self.second = Memory()
@@ -121,7 +119,7 @@ class Keeping(Bench):
 
     @property
     def promoter(self) -> Promoter:
-        return replace(super().promoter, anchor=self.sign, keep=None if self.in_set else self.keep)
+        return replace(super().promoter, anchor=self.sign, keep=self.keep)
 
     def sign(self) -> object:
         return anchor(self.evidence.ledger, self.second, METADATA)
@@ -131,12 +129,6 @@ class Keeping(Bench):
 
     def course(self, **wish: Any) -> Course:
         return run_course(self.promoter, "svc", Requester("tester"), self.scanners, **wish)
-
-    def play_set(self, names: list[str]) -> Any:
-        self.in_set = True
-        settled = super().play_set(names)
-        self.keep()
-        return settled
 
     def signed(self) -> int:
         ledger = self.evidence.ledger

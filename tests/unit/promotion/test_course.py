@@ -9,15 +9,25 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from ansible_collections.golden_goose.compliance.plugins.module_utils.cluster import ClusterUnavailable
 from ansible_collections.golden_goose.compliance.plugins.module_utils.errors import GoldenGooseError
-from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.course import run_course
+from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.course import (
+    request_members,
+    run_course,
+    settle_and_keep,
+)
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.engine import Denied, Waiting
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.evidence import AlreadyRecorded
-from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.model import REQUIRED_GATES
-from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.plan import Requester
+from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.model import (
+    REQUIRED_GATES,
+    SANDBOX,
+    Refused,
+)
+from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.plan import Plan, Requester
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.policy import Policy
+from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.sealing import make_plan
 
-from .conftest import D1
+from .conftest import D1, D2
 from .kills import Keeping, fresh
 
 
@@ -94,3 +104,61 @@ def test_in_check_mode_nothing_is_written(keeping: Keeping) -> None:
     assert (course.outcome.outcome, course.outcome.reason) == ("requested", "a promotion would be requested")
     assert (keeping.events(), keeping.cluster.writes) == ([], [])
     assert not keeping.evidence.ledger.objects.path(course.plan.sha256).exists()
+
+
+def sealed(keeping: Keeping) -> Plan:
+    keeping.add("other", D2, [])
+    return make_plan(keeping.promoter, ["svc", "other"], {}, Requester("tester"))[0]
+
+
+def test_a_set_is_requested_in_one_go_and_says_which_verdicts_are_missing(keeping: Keeping) -> None:
+    plan = sealed(keeping)
+    asked = request_members(keeping.promoter, plan)
+    assert [*asked] == ["other", "svc"]
+    assert {name: came["outcome"] for name, came in asked.items()} == {"other": "requested", "svc": "requested"}
+    assert asked["svc"]["missing"] == asked["other"]["missing"] == [*REQUIRED_GATES]
+    keeping.promoter.evaluate("svc", keeping.scanners, ["sast", "health"])
+    keeping.promoter.evaluate("other", keeping.scanners, keeping.policy.gates)
+    keeping.promoter.promote("other")
+    again = request_members(keeping.promoter, plan)
+    assert again["svc"]["missing"] == [gate for gate in REQUIRED_GATES if gate not in ("sast", "health")]
+    assert (again["other"]["outcome"], again["other"]["missing"]) == ("unchanged", [])
+    assert keeping.events().count("requested") == 2
+
+
+def test_a_member_that_has_changed_is_stopped_and_the_others_are_not(keeping: Keeping) -> None:
+    plan = sealed(keeping)
+    keeping.cluster.run(SANDBOX, "other", D1)
+    asked = request_members(keeping.promoter, plan)
+    assert "because it has changed since: other: sandbox is sha256:1111" in asked["other"]["stopped_by"]
+    assert (asked["other"]["outcome"], asked["other"]["missing"]) == ("refused", [])
+    assert (asked["svc"]["outcome"], asked["svc"]["stopped_by"]) == ("requested", None)
+    refused = [data for data in keeping.entries() if data["event"] == "refused"]
+    assert [(data["service"], data["reason"]) for data in refused] == [("other", asked["other"]["stopped_by"])]
+
+
+def test_without_a_cluster_it_is_said_once(keeping: Keeping) -> None:
+    plan = sealed(keeping)
+    keeping.cluster.down = True
+    with pytest.raises(ClusterUnavailable, match="does not answer"):
+        request_members(keeping.promoter, plan)
+    assert keeping.events().count("refused") == 1
+
+
+def test_a_set_that_failed_is_kept_all_the_same(keeping: Keeping) -> None:
+    keeping.policy = Policy(on_failure="all_or_nothing")
+    keeping.add("other", D2, [])
+    keeping.cluster.broken.add(D2)
+    settled = keeping.play_set(["svc", "other"])
+    assert sorted(settled.missing) == ["other", "svc"]
+    keeping.assert_kept()
+
+
+def test_what_cannot_be_settled_is_kept_and_says_why(keeping: Keeping) -> None:
+    keeping.course()
+    with pytest.raises(Refused, match="There is no sealed plan 0000"):
+        settle_and_keep(keeping.promoter, "0" * 64)
+    keeping.evidence.record("started", {"service": "past the modules"})
+    with pytest.raises(Refused, match="There is no sealed plan 0000"):
+        settle_and_keep(keeping.promoter, "0" * 64)
+    keeping.assert_kept()

@@ -16,7 +16,7 @@ def chain(context: GateContext) -> Verdict:
 
     :raises LedgerBroken: entries were edited, removed or swapped.
     """
-    report = context.evidence.require_sound()
+    report = context.evidence.require_sound(whole=True)
     observed = {"state": report.state, "size": report.size, "head": report.head}
     allowed = report.state == "intact"
     reason = (
