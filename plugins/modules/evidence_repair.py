@@ -16,8 +16,12 @@ description:
     from the copy, and makes checkpoints and tiles again.
   - The damaged files are moved below C(damaged/) in the ledger, and an entry C(repaired) names them and says what was
     kept, what came from the copy and what is lost.
+  - A frozen segment has to be what the first entry of the next one names, which proves all of it; it is restored to
+    just that, and takes no entry. The segment that takes entries says what was done to it. A segment of which nothing
+    is left is copied back, or begun again. A folder that is no segment of this ledger is set aside.
   - A loss is only accepted with O(accept_loss). The head in Vault is then moved to the repaired ledger by
-    check-and-set, and what it was before stays to be seen there and in the entry.
+    check-and-set, and what it was before stays to be seen there and in the entry. Of a frozen segment the head in Vault
+    stays, and says from then on that entries of it are lost.
   - A ledger that is intact is left alone.
 author:
   - Golden Goose founders (@golden-goose)
@@ -103,11 +107,19 @@ repair:
       description: How many objects come from the copy.
       type: int
     sequence:
-      description: Sequence of the entry about it; null when none is needed.
+      description: Sequence of the last entry about it, in the segment that takes entries; null when none is needed.
       type: int
     set_aside:
-      description: Where in the ledger the damaged files are.
+      description: Where in the folder of the first damaged segment the damaged files are.
       type: str
+    planted:
+      description: Numbers of the folders that are no segments of this ledger.
+      type: list
+      elements: int
+    segments:
+      description: The segments that were damaged, each with its C(segment) and its part of the figures above.
+      type: list
+      elements: dict
     state:
       description: What a verification says of the ledger, afterwards or in check mode before.
       type: str

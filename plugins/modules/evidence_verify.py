@@ -104,6 +104,13 @@ report:
     unanchored:
       description: Number of entries that are in no checkpoint yet.
       type: int
+    lost:
+      description: Number of entries that repairs gave up, as entries say.
+      type: int
+    losses:
+      description: What these entries say, in the words of C(golden-goose-verify).
+      type: list
+      elements: str
     problem_count:
       description: Number of problems.
       type: int

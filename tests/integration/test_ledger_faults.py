@@ -26,7 +26,9 @@ from ansible_collections.golden_goose.compliance.plugins.module_utils.ledger imp
     Ledger,
     anchor,
     backup,
+    freeze,
     repair,
+    segments,
     verify,
 )
 
@@ -272,6 +274,62 @@ def test_a_fault_at_every_system_call_of_a_repair(damaged: Path, place: Path, fa
         said = list(ledger.entries())[-1]
         assert said.event == "repaired" and (folder / said.data["set_aside"]).read_bytes() == bad, where
         assert b"Report" in [p.read_bytes() for p in (folder / "damaged").rglob("*") if p.is_file()], where
+        assert not repair(folder, folder.parent / "copy", writer.METADATA).changed, where
+
+
+@pytest.fixture(scope="module")
+def damaged_segments(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two segments with a copy beside them: in each a line was altered, in the frozen one an object and a tile, too."""
+    folder = tmp_path_factory.mktemp("segments") / "ledger"
+    ledger = Ledger.create(folder, writer.ORIGIN)
+    report = dict(ledger.objects.put_bytes(b"report"))
+    ledger.append_many([writer.item(number) | {"data": {"number": number, "object": report}} for number in range(3)])
+    freeze(ledger, writer.FolderPlace(folder), writer.METADATA, 2)
+    ledger.append_many([writer.item(number) for number in (3, 4)])
+    backup(ledger, folder.parent / "copy")
+    for number, path in ((1, folder / "entries.jsonl"), (3, ledger.entries_path)):
+        path.write_bytes(path.read_bytes().replace(b'"number":%d' % number, b'"number":9'))
+    ledger.objects.path(report["sha256"]).write_bytes(b"Report")
+    (folder / "tile/0/000.p/5").write_bytes(b"")
+    return folder
+
+
+def sampled(calls: list[Call]) -> list[Call]:
+    """Return some of them, other ones each day, or all with GOLDEN_GOOSE_EVERY_CALL."""
+    every = 1 if os.environ.get("GOLDEN_GOOSE_EVERY_CALL") else 12
+    return calls[datetime.now(UTC).toordinal() % every :: every]
+
+
+@pytest.mark.parametrize("fault", ["error=EIO", "error=ENOSPC", "signal=KILL"])
+def test_a_fault_at_system_calls_of_a_repair_of_segments(damaged_segments: Path, place: Path, fault: str) -> None:
+    parts = {number: segments.place(damaged_segments, number) / "entries.jsonl" for number in (1, 2)}
+    bad = {number: path.read_bytes() for number, path in parts.items()}
+    whole = (damaged_segments.parent / "copy/entries.jsonl").read_bytes()
+
+    def fresh() -> Path:
+        return _with_copy(damaged_segments, place)
+
+    done, calls = _run(fresh(), "repair")
+    assert done.stdout == "ack 2\n", done
+    calls = [c for c in calls if c.name in CHANGING and (c.name != "openat" or re.search(WRITING, c.text))]
+    assert {"rename", "fsync", "unlink", "fchmod", "write", "pwrite64"} <= {call.name for call in calls}
+    for folder, call, done in _faulted(fresh, "repair", fault, sampled(calls)):
+        where = f"{fault} at {call.text}\n{done.stdout}{done.stderr}"
+        assert "Traceback" not in done.stderr, where
+        # Of a frozen segment the damage, or all of it; nothing that was damaged is gone.
+        assert (folder / "entries.jsonl").read_bytes() in (bad[1], whole), where
+        everything = [path.read_bytes() for path in folder.rglob("*.jsonl")]
+        assert bad[1] in everything and bad[2] in everything, where
+        repair(folder, folder.parent / "copy", writer.METADATA)
+        ledger, report = Ledger.open(folder), verify(folder)
+        assert (report.state, report.size, report.segments, report.lost) == ("intact", 11, 2, 0), where
+        assert (folder / "entries.jsonl").read_bytes() == whole, where
+        said = [entry for entry in ledger.entries() if entry.event == "repaired"]
+        assert [entry.data.get("segment") for entry in said] == [None, 1], where
+        for entry in said:
+            at = segments.place(folder, entry.data.get("segment", 2)) / entry.data["set_aside"]
+            assert at.read_bytes() == bad[entry.data.get("segment", 2)], where
+        assert b"Report" in [path.read_bytes() for path in folder.rglob("damaged/**/*") if path.is_file()], where
         assert not repair(folder, folder.parent / "copy", writer.METADATA).changed, where
 
 

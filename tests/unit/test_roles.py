@@ -166,7 +166,7 @@ def test_a_shared_file_carries_its_licence_and_says_what_it_is_for(path: Path) -
     assert text.startswith(BSD)
     assert ast.get_docstring(ast.parse(text)), "a module docstring"
     # What strangers get is one file on purpose.
-    assert text.count("\n") < (800 if path.name == "golden_goose_verify.py" else 400)
+    assert text.count("\n") < (850 if path.name == "golden_goose_verify.py" else 400)
 
 
 def test_nothing_is_found_by_accident() -> None:

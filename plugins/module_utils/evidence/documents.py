@@ -9,7 +9,7 @@ import base64
 import json
 from typing import Any
 
-from ..ledger import Entry, Ledger, dropping, genesis_hash, segments
+from ..ledger import Entry, Ledger, LedgerError, dropping, genesis_hash, link, segments
 from ..ledger.entry import FORMAT
 from .requirements import Subject, steps
 
@@ -22,7 +22,8 @@ _HOW_TO_CHECK = (
 
 _HOW_TO_CHECK_BEFORE = (
     "The ledger was frozen and continued: 'before' has its earlier segments, oldest first, each a chain of its own. "
-    "The last line of one freezes it and names the origin of the next, whose first line states 'size' and 'hash' of it."
+    "The last line of one freezes it and names the origin of the next, whose first line states 'size' and 'hash' of "
+    "it, unless a line 'repaired' with 'segment' says how many of its lines were lost."
 )
 
 
@@ -74,9 +75,10 @@ def _readable(raw: bytes) -> dict[str, Any]:
 
 
 def _audit_chain(ledger: Ledger, subject: Subject) -> dict[str, Any]:
-    chains: dict[int, list[str]] = {}
+    _require_whole(ledger, subject.completed)
+    chains: dict[int, list[str]] = {number: [] for number in range(1, subject.completed.segment + 1)}
     for entry in ledger.entries():
-        chains.setdefault(entry.segment, []).append(entry.line.decode())
+        chains[entry.segment].append(entry.line.decode())
         if entry.place == subject.completed.place:
             break
     mine = [subject.build, subject.deployed, *steps(subject.promotion)]
@@ -91,6 +93,19 @@ def _audit_chain(ledger: Ledger, subject: Subject) -> dict[str, Any]:
         **earlier,
         **last,
     }
+
+
+def _require_whole(ledger: Ledger, completed: Entry) -> None:
+    """Check that an entry before ``completed`` tells of what frozen segments before it lack: nothing after it can.
+
+    :raises LedgerError: it does not.
+    """
+    for loss in link.examine(ledger.root, [*(one.number for one in ledger.earlier), ledger.number])[1].values():
+        if loss.segment < completed.segment and (loss.said_in, loss.sequence) > completed.place:
+            raise LedgerError(
+                f"The package of the promotion that entry {completed.sequence} of segment {completed.segment} ended "
+                f"cannot be made again: {loss.sentence()}. A package from before that holds them."
+            )
 
 
 def _chain(ledger: Ledger, number: int, mine: list[Entry], lines: list[str]) -> dict[str, Any]:

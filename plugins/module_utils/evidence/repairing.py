@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..ledger import Heads, Key, Ledger, Repaired, anchor, repair
+from ..ledger import Heads, Key, Ledger, Repaired, anchor, repair, segments, succession
 from ..ledger.kept import KeptHead
 from ..ledger.rederive import origin_of
 from ..vault import VaultDown
@@ -32,18 +32,22 @@ def repair_evidence(
     :param second: where its head is kept. When it does not answer, what is signed is known from ledger and copy alone.
     :raises GoldenGooseError: as :func:`ledger.repair` and :func:`ledger.anchor`.
     """
-    warning, head = "", None
+    warning, kept = "", dict[int, KeptHead]()
     if second is not None:
         try:
             name = origin_of(Path(path), Path(copy) if copy is not None else None, origin).name
-            head, current = _kept(second, name)
-            keys = keys or (*(head.keys if head else ()), *(key for key in current if not head or key not in head.keys))
+            kept, current = _kept(second, name, _last(path, copy))
+            known = (*(key for number in reversed(kept) for key in kept[number].keys), *current)
+            keys = keys or tuple(dict.fromkeys(key.of(name) for key in known))
         except VaultDown as error:
             second, warning = None, f"The ledger was not compared with the head in Vault: {error}"
-    done = repair(path, copy, metadata, origin=origin, keys=keys, head=head, accept_loss=accept_loss, dry_run=dry_run)
+    done = repair(path, copy, metadata, origin=origin, keys=keys, kept=kept, accept_loss=accept_loss, dry_run=dry_run)
     if second is not None and not dry_run and (done.changed or done.behind):
         try:
-            anchor(Ledger.open(path, edge=False), second, metadata, accept_loss=accept_loss)
+            ledger = Ledger.open(path, edge=False)
+            if accept_loss:
+                succession.accept(ledger, second)
+            anchor(ledger, second, metadata, accept_loss=accept_loss)
         except VaultDown as error:
             warning = f"The repaired ledger is not anchored: {error}"
     return done, warning
@@ -61,7 +65,21 @@ def second_place(approle: Path | str | None) -> tuple[Heads | None, str]:
     return vault_heads(approle), ""
 
 
-def _kept(second: Heads, origin: str) -> tuple[KeptHead | None, list[Key]]:
+def _kept(second: Heads, origin: str, last: int) -> tuple[dict[int, KeptHead], list[Key]]:
+    """Return by segment the heads that are kept, up to ``last`` and what follows each other, and the current keys."""
     current = [Key(origin, public) for _version, public in second.public_keys()]
-    _version, document = second.read(origin)
-    return (KeptHead.parse(document, origin) if document is not None else None), current
+    found: dict[int, KeptHead] = {}
+    number = 1
+    while True:
+        name = segments.name(origin, number)
+        _version, document = second.read(name)
+        if document is not None:
+            found[number] = KeptHead.parse(document, name)
+        elif number >= last:
+            return found, current
+        number += 1
+
+
+def _last(path: Path | str, copy: Path | str | None) -> int:
+    """Return the highest number of a segment that ledger or copy have."""
+    return max(segments.numbers(Path(place))[-1] for place in (path, copy) if place is not None)

@@ -8,7 +8,7 @@ The format is described in docs/ledger-format.md, precisely enough to check a le
 
 from __future__ import annotations
 
-from . import attributes, dropping, heads, segments, succession
+from . import attributes, dropping, heads, link, segments, succession
 from .anchor import Anchored, HeadMoved, Heads, anchor
 from .backup import BackupReport, backup, compare
 from .checkpoint import BadCheckpoint, Checkpoint, Key
@@ -58,6 +58,7 @@ __all__ = [
     "freeze",
     "genesis_hash",
     "heads",
+    "link",
     "repair",
     "segments",
     "succession",

@@ -129,12 +129,13 @@ def compare(path: Path | str, target: Path | str) -> Problem | None:
         if number not in here:
             return Problem(None, "segment_missing", f"it is in the copy {target} but no longer in the ledger", number)
         folder, copy = segments.place(Path(path), number), segments.place(Path(target), number)
-        if problem := _compare(folder, copy):
+        if problem := compare_segment(folder, copy):
             return replace(problem, segment=number)
     return None
 
 
-def _compare(path: Path, target: Path) -> Problem | None:
+def compare_segment(path: Path, target: Path) -> Problem | None:
+    """Return the same of one segment and its copy."""
     mine, copy = path / "entries.jsonl", target / "entries.jsonl"
     if not copy.is_file() or not mine.is_file():
         return None

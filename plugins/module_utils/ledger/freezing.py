@@ -121,12 +121,14 @@ def place_segment(root: Path, number: int, origin: str, line: bytes) -> None:
     attributes.restore(place)
 
 
-def first_entry(last: Entry, successor: str, head: Checkpoint, metadata: Mapping[str, Any], now: datetime) -> Entry:
+def first_entry(
+    last: Entry | link.Named, successor: str, head: Checkpoint, metadata: Mapping[str, Any], now: datetime
+) -> Entry:
     """Return the entry that begins ``successor`` after the segment that ``last`` froze and whose head is ``head``."""
     return entry.seal(
         sequence=0,
         id=str(uuid.uuid5(_NAMESPACE, f"continued {successor} {last.hash}")),
-        timestamp=clock.stamp(now, last.timestamp),
+        timestamp=clock.stamp(now, last.timestamp or None),
         type="validation",
         data=link.named(last, head),
         metadata=metadata,

@@ -24,8 +24,8 @@ class KeptHead:
     """The latest head: its signed note, all keys that ever signed, the hash of the last entry, and older heads.
 
     ``history`` has (size, root) of older heads, ascending; ``lost`` of heads whose entries were lost, which an entry
-    ``repaired`` states. ``successor`` is the origin of the segment that continues a frozen one, whose head this is for
-    good; empty otherwise.
+    ``repaired`` states: of a frozen segment, its own last head among them. ``successor`` is the origin of the segment
+    that continues a frozen one, whose head this is for good; empty otherwise.
     """
 
     checkpoint: Checkpoint
@@ -78,6 +78,15 @@ class KeptHead:
         keys = (*before.keys, *(key for key in self.keys if key not in before.keys))
         older = tuple(one for one in before.history if one[0] < self.checkpoint.size and one not in self.history)
         return replace(self, keys=keys, history=(*older, *self.history), lost=(*before.lost, (head.size, head.root)))
+
+    @property
+    def own_loss(self) -> bool:
+        """Whether entries of this very head are lost, and that was accepted."""
+        return (self.checkpoint.size, self.checkpoint.root) in self.lost
+
+    def after_own_loss(self) -> KeptHead:
+        """Return it as that of a frozen segment of which entries are lost."""
+        return replace(self, lost=(*self.lost, (self.checkpoint.size, self.checkpoint.root)))
 
     def document(self) -> dict[str, Any]:
         """Return the JSON document."""

@@ -16,11 +16,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from . import checkpoint, entry, heads, segments, store
+from . import checkpoint, entry, heads, losses, segments, store
 from .checkpoint import BadCheckpoint, Checkpoint
 from .description import read_origin
 from .entry import BadLine, Entry
-from .errors import LedgerBroken, LedgerError
+from .errors import LedgerBroken, LedgerError, LedgerMissing
+from .losses import Loss
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,15 @@ class Gap:
     message: str
 
 
-def named(last: Entry, head: Checkpoint) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What is known of the last entry of a segment: its ``hash`` and ``timestamp``."""
+
+    hash: str
+    timestamp: str
+
+
+def named(last: Entry | Named, head: Checkpoint) -> dict[str, Any]:
     """Return the data of the entry that begins the segment after ``last``, whose signed head is ``head``."""
     return {
         "event": segments.CONTINUED,
@@ -54,7 +63,7 @@ def require(root: Path, numbers: Sequence[int]) -> None:
 
     :raises LedgerBroken: they do not.
     """
-    for gap in gaps(root, numbers):
+    for gap in examine(root, numbers)[0]:
         raise LedgerBroken(
             f"Segment {gap.segment} of the ledger at {root} does not hold: {gap.message}. Run the playbook verify and "
             "compare with the backup.",
@@ -64,39 +73,74 @@ def require(root: Path, numbers: Sequence[int]) -> None:
         )
 
 
-def gaps(root: Path, numbers: Sequence[int]) -> Iterator[Gap]:
-    """Yield where the segments ``numbers`` (ascending, from 1) do not follow each other.
+def examine(root: Path, numbers: Sequence[int]) -> tuple[list[Gap], dict[int, Loss]]:
+    """Return where the segments ``numbers`` (ascending, from 1) do not follow each other, and losses that excuse it.
+
+    A frozen segment that lacks its last entries follows when a later entry says just that; by segment.
 
     :raises LedgerError: a file cannot be read, which says nothing about the evidence.
     """
+    excused: dict[int, Loss] = {}
+    gaps = list(_gaps(root, numbers, {}, excused))
+    if any(gap.kind == "predecessor" for gap in gaps) and (stated := losses.of_frozen(root, numbers)):
+        gaps = list(_gaps(root, numbers, stated, excused))
+    return gaps, excused
+
+
+def _gaps(root: Path, numbers: Sequence[int], stated: dict[int, Loss], excused: dict[int, Loss]) -> Iterator[Gap]:
     for before, after in pairwise(numbers):
         if after != before + 1:
             missing = before + 1
             which = f"segment {missing} is" if missing + 1 == after else f"segments {missing} to {after - 1} are"
             yield Gap(missing, None, "segment_missing", f"{which} missing although segment {after} is there")
         else:
-            yield from _between(root, before, after)
+            yield from _between(root, before, after, stated, excused)
 
 
-def _between(root: Path, before: int, after: int) -> Iterator[Gap]:
+def _between(root: Path, before: int, after: int, stated: dict[int, Loss], excused: dict[int, Loss]) -> Iterator[Gap]:
     old, new = segments.place(root, before), segments.place(root, after)
     try:
-        origin = segments.name(read_origin(root), after)
+        ledger = read_origin(root)
+        origin, older = segments.name(ledger, after), segments.name(ledger, before)
         if (found := read_origin(new)) != origin:
             yield Gap(after, None, "predecessor", f"it is of the origin '{found}', not '{origin}'")
             return
         first, last = _edge(new, first=True), _edge(old, first=False)
+    except LedgerMissing as error:
+        yield Gap(after, None, "predecessor", str(error).partition(";")[0])
+        return
     except LedgerBroken as error:
         yield Gap(after, None, "predecessor", str(error).rstrip("."))
         return
-    if first is None or first.event != segments.CONTINUED or first.sequence:
+    have = (last.sequence + 1, last.hash) if last is not None else (0, entry.genesis_hash(older))
+    loss = stated.get(before)
+    lossy = loss is not None and (loss.kept, loss.head) == have
+    if first is None and (gone := stated.get(after)) and gone.kept == 0:
+        # Of the segment after it nothing is left that could name its head.
+        if not lossy and (last is None or segments.successor_of(last) != origin):
+            yield Gap(before, have[0], "predecessor", f"it was not frozen for '{origin}'")
+            return
+        excused |= {after: gone}
+    elif first is None or first.event != segments.CONTINUED or first.sequence:
         what = "it does not begin with the entry that names the head of the segment before"
         yield Gap(after, 0, "predecessor", what)
         return
-    if wrong := _contradiction(first, last, segments.name(origin, before), origin):
-        yield Gap(after, 0, "predecessor", f"the segment {before} here is not the one that it continues: {wrong}")
-    elif wrong := _unlike_note(old, first.data):
+    elif wrong := _contradiction(first, last, older, origin):
+        lossy = lossy and first.data.get("origin") == older and have[0] < _size(first)
+        if not lossy:
+            yield Gap(after, 0, "predecessor", f"the segment {before} here is not the one that it continues: {wrong}")
+            return
+    else:
+        lossy = False  # It is whole, whatever an entry says.
+    if lossy and loss is not None:
+        excused[before] = loss
+    if first is not None and (wrong := _unlike_note(old, first.data, lossy)):
         yield Gap(after, 0, "predecessor", wrong)
+
+
+def _size(first: Entry) -> int:
+    size = first.data.get("size")
+    return size if isinstance(size, int) else 0
 
 
 def _contradiction(first: Entry, last: Entry | None, origin: str, successor: str) -> str:
@@ -115,8 +159,11 @@ def _contradiction(first: Entry, last: Entry | None, origin: str, successor: str
     return ""
 
 
-def _unlike_note(old: Path, said: dict[str, Any]) -> str:
-    """Return why the head that is named is not the signed one; signatures are checked with all other checkpoints."""
+def _unlike_note(old: Path, said: dict[str, Any], lossy: bool) -> str:
+    """Return why the head that is named is not the signed one; signatures are checked with all other checkpoints.
+
+    A ``lossy`` segment has no checkpoint of that head any more.
+    """
     try:
         stated = checkpoint.unverified(str(said.get("checkpoint")))
         if _head(stated) != (said.get("origin"), said.get("size"), said.get("root")):
@@ -124,7 +171,7 @@ def _unlike_note(old: Path, said: dict[str, Any]) -> str:
         latest = heads.latest_claimed(old)
     except BadCheckpoint as error:
         return str(error).rstrip(".")
-    if latest is not None and _head(latest) != _head(stated):
+    if latest is not None and not lossy and _head(latest) != _head(stated):
         return f"the checkpoint of the segment before is of {latest.size} entries, and not the one that it continues"
     return ""
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from ..locks import hold
 from . import canonical, checkpoint, entry, heads, segments, store, tiles, tree
 from .checkpoint import BadCheckpoint, Checkpoint, Key
 from .description import checked_origin, read_origin
+from .entry import Entry
 from .errors import LedgerBroken, LedgerError, LedgerMissing
 from .kept import KeptHead
 from .merkle import leaf_hash
@@ -57,6 +59,14 @@ def origin_of(folder: Path, copy: Path | None, wanted: str | None) -> Origin:
     return Origin(found, not own)
 
 
+def origin_of_segment(folder: Path, name: str) -> Origin:
+    """Return the origin ``name`` of a later segment in ``folder``."""
+    try:
+        return Origin(name, read_origin(folder) != name)
+    except (LedgerBroken, LedgerMissing):
+        return Origin(name, True)
+
+
 def _copied_origin(copy: Path) -> str:
     if not (copy / "ledger.json").exists():
         raise LedgerMissing(f"There is no copy of a ledger at {copy}; give the folder that evidence_backup keeps.")
@@ -80,13 +90,25 @@ def keys_of(folder: Path | None) -> tuple[Key, ...]:
         return ()
 
 
-def keys_damaged(folder: Path) -> bool:
-    """Whether the file with the ledger's keys cannot be read as such."""
+def keys_for(
+    root: Path, copy: Path | None, numbers: Sequence[int], number: int, given: Sequence[Key] | None
+) -> tuple[Key, ...]:
+    """Return the keys that may have signed the segment ``number``: those ``given``, else those that the copy names.
+
+    A key of one segment may sign all; what names none, or cannot be read, is left out.
+    """
+    own = [segments.place(place, number) for place in (copy, root) if place is not None]
+    others = [segments.place(place, one) for place in (copy, root) if place is not None for one in numbers]
+    found = tuple(given) if given is not None else next(filter(None, map(keys_of, (*own, *others))), ())
+    return tuple(dict.fromkeys(key.of(segments.name(key.name, number)) for key in found))
+
+
+def keys_damaged(folder: Path, known: Sequence[Key]) -> bool:
+    """Whether the file with the keys of a segment cannot be read, or is gone although they are ``known``."""
     try:
-        heads.keys(folder)
+        return not heads.keys(folder) and bool(known) and (folder / heads.LATEST).exists()
     except BadCheckpoint:
         return True
-    return False
 
 
 def notes(folder: Path) -> Iterator[Path]:
@@ -97,6 +119,52 @@ def notes(folder: Path) -> Iterator[Path]:
 
 
 @dataclass(frozen=True, slots=True)
+class Whole:
+    """The last head of a frozen segment: ``size`` entries with this ``root``, the last of which has this ``hash``.
+
+    ``head`` is its checkpoint, unless no key is known that signed it.
+    """
+
+    size: int
+    root: bytes
+    hash: str
+    head: Checkpoint | None
+
+    @classmethod
+    def kept(cls, head: KeptHead | None) -> Whole | None:
+        """Return it from what Vault keeps; None when that is not the last head of a frozen segment."""
+        if head is None or not head.successor:
+            return None
+        return cls(head.checkpoint.size, head.checkpoint.root, head.hash, head.checkpoint)
+
+    @classmethod
+    def named(cls, first: Entry | None, origin: str, keys: Sequence[Key]) -> Whole | None:
+        """Return it from the ``first`` entry of the next segment; None when that does not name one of ``origin``.
+
+        With ``keys`` known the checkpoint in it has to be signed by one of them.
+        """
+        said = first.data if first is not None and first.event == segments.CONTINUED else {}
+        try:
+            note = str(said["checkpoint"])
+            head = checkpoint.parse(note, keys) if keys else checkpoint.unverified(note)
+            root = base64.b64decode(said["root"])
+        except (KeyError, TypeError, ValueError, BadCheckpoint):
+            return None
+        if (head.origin, head.size, head.root) != (origin, said.get("size"), root) or not head.size:
+            return None
+        return cls(head.size, head.root, str(said.get("hash")), head if keys else None)
+
+
+def is_latest(folder: Path, head: Checkpoint) -> bool:
+    """Whether the latest checkpoint in ``folder`` is of ``head``."""
+    try:
+        found = heads.latest_claimed(folder)
+    except BadCheckpoint:
+        return False
+    return found is not None and (found.size, found.root) == (head.size, head.root)
+
+
+@dataclass(frozen=True, slots=True)
 class Signed:
     """All heads that known keys signed, as far as ledger, copy and Vault have them; ``roots`` by size."""
 
@@ -104,9 +172,20 @@ class Signed:
     heads: Sequence[Checkpoint]
 
     @classmethod
-    def of(cls, folders: Sequence[Path], keys: Sequence[Key], origin: str, kept: KeptHead | None) -> Signed:
-        """Read them; files that no known key signed say nothing. What Vault has counts before all others."""
+    def of(
+        cls,
+        folders: Sequence[Path],
+        keys: Sequence[Key],
+        origin: str,
+        kept: KeptHead | None,
+        whole: Whole | None = None,
+    ) -> Signed:
+        """Read them; files that no known key signed say nothing. What Vault has counts before all others.
+
+        :param whole: of a frozen segment, for which nothing that is larger counts.
+        """
         found: list[Checkpoint] = [kept.checkpoint] if kept else []
+        found += [whole.head] if whole and whole.head else []
         known = (*keys, *kept.keys) if kept else keys
         for folder in folders:
             for path in notes(folder):
@@ -122,6 +201,9 @@ class Signed:
         if kept:
             roots |= {size: frozenset({root}) for size, root in kept.history}
             roots[kept.checkpoint.size] = frozenset({kept.checkpoint.root})
+        if whole:
+            roots = {size: items for size, items in roots.items() if size < whole.size}
+            roots[whole.size] = frozenset({whole.root})
         return cls({size: items for size, items in roots.items() if size}, found)
 
     def holding(self, folder: Path) -> list[Checkpoint]:
@@ -146,19 +228,6 @@ def publish(folder: Path, origin: str, good: Sequence[Checkpoint]) -> None:
         grown = tree.edge(folder, origin, None)
         tree.grow(folder, grown, good[-1].size)
         tree.apply(folder, grown, good[-1])
-
-
-def require_one_segment(folder: Path, copy: Path | None) -> None:
-    """Check that nothing was frozen: segments name each other's heads, so none may give anything up.
-
-    :raises LedgerError: the ledger or its copy has segments.
-    """
-    for place in (folder, copy):
-        if place is not None and segments.numbers(place) != [1]:
-            raise LedgerError(
-                f"{place} has segments, which are not repaired one by one; put the damaged segment's folder aside, "
-                "copy the one of the copy in its place, and run the playbook verify."
-            )
 
 
 @contextmanager

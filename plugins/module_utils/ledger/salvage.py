@@ -18,12 +18,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..files import sha256_file
-from . import entry, merkle, store, tiles
+from . import entry, merkle, segments, store, tiles
 from .entry import BadLine
+from .losses import REPAIRED
 from .merkle import HASH_BYTES, leaf_hash
 from .tree import TILES
 
-REPAIRED = "repaired"
 LEDGER, COPY = 0, 1
 # Every entry has more bytes than this: a line that states a higher sequence than all bytes could hold is no entry.
 _LEAST_BYTES = 200
@@ -133,7 +133,8 @@ class Chain:
 
     ``proven`` of them are below a signed root. ``doubtful`` counts sound lines that go another way after these and that
     nothing signed decides against; ``expected`` is how many entries there should be, as far as is known.
-    ``stated`` are the losses that entries of the chain speak of.
+    ``stated`` are the losses that entries of the chain speak of; ``successor`` is the origin of the segment that its
+    last entry freezes this one for.
     """
 
     kept: int = 0
@@ -143,6 +144,7 @@ class Chain:
     from_ledger: int = 0
     doubtful: int = 0
     expected: int = 0
+    successor: str = ""
     path: array[int] = field(default_factory=lambda: array("q"))
     stated: list[Stated] = field(default_factory=list)
 
@@ -155,10 +157,18 @@ class Chain:
 class Salvage:
     """All sound lines of a ledger and its copy that follow each other from the origin; close it after use."""
 
-    def __init__(self, folder: Path, copy: Path | None, origin: str, signed: Mapping[int, frozenset[bytes]]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        copy: Path | None,
+        origin: str,
+        signed: Mapping[int, frozenset[bytes]],
+        size: int | None = None,
+    ) -> None:
         """Read all of both.
 
         :param signed: size → roots that were signed over so many entries.
+        :param size: how many entries there are, when that is known of a frozen segment.
         :raises OSError: one of the files cannot be read.
         """
         places = [folder] if copy is None else [folder, copy]
@@ -166,7 +176,7 @@ class Salvage:
         limit = 1 + sum(path.stat().st_size for path in paths if path.exists()) // _LEAST_BYTES
         self.lines = [Lines(path, limit) for path in paths]
         self._folders = places
-        self._signed = signed
+        self._signed, self._size = signed, size
         self._sources: list[tuple[int, Lines | Bundles]] = [*enumerate(self.lines)]
         self._sources += [(number, Bundles(place)) for number, place in enumerate(places)]
         self._genesis = entry.genesis_hash(origin)
@@ -178,6 +188,7 @@ class Salvage:
         self._ends: list[int] = []
         self._ids: dict[str, list[int]] = {}
         self._stated: dict[int, Stated] = {}
+        self._freezing: dict[int, str] = {}
         self._grow()
 
     def close(self) -> None:
@@ -188,7 +199,14 @@ class Salvage:
         """Return what is to be kept."""
         found = [self._chain(end) for end in self._ends] or [Chain(head=self._genesis)]
         best = max(found, key=lambda chain: (chain.proven, self._vouched(chain), chain.kept))
-        best.expected = max(best.kept, self._claimed(best), self._signed_beyond(best))
+        beyond = self._signed_beyond(best)
+        if (successor := self._successor(best)) and beyond > best.kept:
+            best.kept -= 1  # What was signed goes on: nothing was frozen there.
+        elif successor:
+            best.successor = successor
+        # Nothing follows what freezes a segment.
+        ends = best.kept if best.successor else max(best.kept, self._claimed(best), beyond)
+        best.expected = ends if self._size is None else self._size
         self._describe(best)
         return best
 
@@ -201,7 +219,7 @@ class Salvage:
         """Follow every chain from the origin, one sequence after the other."""
         current: dict[str, tuple[int, str]] = {self._genesis: (-1, "")}
         number = 0
-        while current:
+        while current and number != self._size:
             self._layers.append(len(self._masks))
             following: dict[str, tuple[int, str]] = {}
             for line, mask in self._candidates(number).items():
@@ -217,6 +235,7 @@ class Salvage:
             parents = {self._parents[node] for node, _time in following.values()}
             self._ends += [node for node, _time in current.values() if node >= 0 and node not in parents]
             current, number = following, number + 1
+        self._ends += [node for node, _time in current.values() if node >= 0]
         self._ids = {}
 
     def _candidates(self, number: int) -> dict[bytes, int]:
@@ -234,7 +253,12 @@ class Salvage:
         self._ids.setdefault(found.id, []).append(node)
         if stated := stated_loss(found):
             self._stated[node] = stated
+        if successor := segments.successor_of(found):
+            self._freezing[node] = successor
         return node
+
+    def _successor(self, chain: Chain) -> str:
+        return self._freezing.get(chain.path[chain.kept - 1], "") if chain.kept else ""
 
     def _repeats(self, id: str, parent: int) -> bool:
         """Whether an entry before has this id already, on the way that leads to ``parent``."""
@@ -335,9 +359,9 @@ class Salvage:
 
 
 def stated_loss(found: entry.Entry) -> Stated | None:
-    """Return what an entry says of a loss, when it is ``repaired`` and speaks of one."""
+    """Return what an entry says of a loss in its own segment, when it is ``repaired`` and speaks of one."""
     lost = found.data.get("lost")
-    if found.event != REPAIRED or not isinstance(lost, dict):
+    if found.event != REPAIRED or "segment" in found.data or not isinstance(lost, dict):
         return None
     try:
         heads = frozenset((int(size), base64.b64decode(root)) for size, root in lost.get("heads", ()))

@@ -267,11 +267,12 @@ def locate(descriptor: int, sequence: int, end: int) -> tuple[int, bytes] | None
     return None
 
 
-def contains(descriptor: int, mark: bytes, end: int) -> bool:
-    """Whether the first ``end`` bytes have ``mark`` within a line.
+def contains(descriptor: int, mark: bytes, end: int, start: int = 0) -> bool:
+    """Whether the bytes from ``start`` to ``end`` have ``mark`` within a line.
 
     :raises OSError: the file cannot be read.
     """
     return any(
-        mark in os.pread(descriptor, min(_BLOCK + len(mark), end - offset), offset) for offset in range(0, end, _BLOCK)
+        mark in os.pread(descriptor, min(_BLOCK + len(mark), end - offset), offset)
+        for offset in range(start, end, _BLOCK)
     )

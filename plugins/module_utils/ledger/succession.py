@@ -15,6 +15,7 @@ from . import link, segments
 from .diagnosis import AnchorBroken
 from .kept import KeptHead
 from .ledger import Ledger
+from .losses import Loss
 
 
 class Reads(Protocol):
@@ -24,17 +25,27 @@ class Reads(Protocol):
         """Return (version, document) of what is kept for ``origin``."""
 
 
+class Writes(Reads, Protocol):
+    """The same, to accept a loss."""
+
+    def write(self, origin: str, document: Mapping[str, Any], version: int) -> None:
+        """Keep ``document`` if what is there has that ``version``."""
+
+
 def require(ledger: Ledger, second: Reads, kept: KeptHead | None) -> None:
     """Check that ``ledger`` is the last segment, and follows those before it; ``kept`` is its own kept head.
 
     :raises AnchorBroken: it does not.
     """
-    for gap in link.gaps(ledger.root, [*(one.number for one in ledger.earlier), ledger.number]):
+    gaps, excused = link.examine(ledger.root, _numbers(ledger))
+    for gap in gaps:
         raise AnchorBroken(
             gap.kind,
             f"Segment {gap.segment} of the ledger at {ledger.root} does not hold: {gap.message}.",
             gap.sequence,
         )
+    for loss in excused.values():
+        _require_accepted(ledger.earlier[loss.segment - 1], second, loss)
     if kept is None and ledger.earlier:
         require_final(ledger.earlier[-1], second, ledger.origin)
     if kept is not None and kept.successor and second.read(kept.successor)[1] is not None:
@@ -70,6 +81,8 @@ def require_final(segment: Ledger, second: Reads, successor: str) -> None:
             kept.checkpoint.size,
         )
     head = segment.head()
+    if kept.successor == successor and kept.own_loss and head.size < kept.checkpoint.size:
+        return  # An entry says so too, or the segments would not follow each other.
     if (kept.successor, kept.checkpoint.size, kept.hash) != (successor, head.size, head.hash):
         raise AnchorBroken(
             "predecessor",
@@ -80,3 +93,42 @@ def require_final(segment: Ledger, second: Reads, successor: str) -> None:
         )
     if segments.number(kept.successor) != segment.number + 1:
         raise AnchorBroken("predecessor", f"'{kept.successor}' cannot continue '{segment.origin}'.", None)
+
+
+def unaccepted(ledger: Ledger, second: Reads) -> list[Loss]:
+    """Return the losses of frozen segments that entries state, and what is kept of these segments does not."""
+    found = []
+    for loss in link.examine(ledger.root, _numbers(ledger))[1].values():
+        origin = segments.name(ledger.origin, loss.segment)
+        _version, document = second.read(origin)
+        if document is not None and not KeptHead.parse(document, origin).own_loss:
+            found.append(loss)
+    return found
+
+
+def accept(ledger: Ledger, second: Writes) -> None:
+    """Have what is kept of frozen segments say that entries of them are lost, as entries state.
+
+    :raises HeadMoved: somebody else wrote it meanwhile.
+    """
+    for loss in unaccepted(ledger, second):
+        origin = segments.name(ledger.origin, loss.segment)
+        version, document = second.read(origin)
+        if document is not None:
+            second.write(origin, KeptHead.parse(document, origin).after_own_loss().document(), version)
+
+
+def _require_accepted(segment: Ledger, second: Reads, loss: Loss) -> None:
+    _version, document = second.read(segment.origin)
+    # Nothing is kept: the second place was made again, which was accepted with the ledger as it was then.
+    if document is not None and not KeptHead.parse(document, segment.origin).own_loss:
+        raise AnchorBroken(
+            "predecessor",
+            f"Segment {loss.segment} of the ledger has {loss.kept} entries, and {loss.sentence()}; but nobody has "
+            "accepted that: what is kept of it does not say so. Run evidence_repair; it needs accept_loss.",
+            loss.kept,
+        )
+
+
+def _numbers(ledger: Ledger) -> list[int]:
+    return [*(one.number for one in ledger.earlier), ledger.number]

@@ -24,6 +24,8 @@ from .treecheck import SIGNING_MARK, TreeCheck
 
 # A ledger that is garbage from end to end needs no report of a million lines.
 MAX_PROBLEMS = 100
+# So many losses are told of in one sentence.
+_SPOKEN_LOSSES = 3
 # Ids are compared in shares of about this power of two.
 _SHARE_BITS = 18
 # What can be mended from the backup without doubting any entry.
@@ -58,8 +60,9 @@ class Report:
     object is missing or altered, or the last line is unfinished) or ``nothing_to_verify`` (no entry at all,
     which proves nothing). ``size`` is the number of entries, ``head`` the last hash, ``bytes`` the length of
     the whole lines, ``signed`` how many entries the latest checkpoint has (0 without one), ``dropped`` how many
-    objects retention dropped, as an entry says (they are not among ``objects``); of a ledger of several ``segments``
-    these are of all of them, ``origin`` of the first and ``head`` of the last. At most
+    objects retention dropped, as an entry says (they are not among ``objects``), ``lost`` how many entries repairs gave
+    up, as the ``losses`` say in words; of a ledger of several ``segments`` these are of all of them, ``origin`` of the
+    first and ``head`` of the last. At most
     ``MAX_PROBLEMS`` problems are kept; ``problem_count`` counts them all.
     """
 
@@ -73,6 +76,8 @@ class Report:
     signed: int = 0
     trusted: int = 0
     segments: int = 1
+    lost: int = 0
+    losses: list[str] = field(default_factory=list)
     problem_count: int = 0
     problems: list[Problem] = field(default_factory=list)
 
@@ -100,7 +105,8 @@ class Report:
             which = f"All {self.size} entries" if not self.trusted else f"The {self.size - self.trusted} new entries"
             where = f" in {self.segments} segments" if self.segments > 1 else ""
             dropped = f"; {self.dropped} were dropped by retention" if self.dropped else ""
-            return f"{which} of '{self.origin}'{where} hold, and so do {self.objects} objects{dropped}."
+            lost = "".join(f"; {loss}" for loss in self.losses[:_SPOKEN_LOSSES])
+            return f"{which} of '{self.origin}'{where} hold, and so do {self.objects} objects{dropped}{lost}."
         if not self.problems:
             return "There is nothing to verify: the ledger has no entries."
         first = self.problems[0]
@@ -110,20 +116,9 @@ class Report:
         return f"The evidence is {self.state.replace('_', ' ')}. {where}: {first.message}{more}."
 
     def as_dict(self) -> dict[str, Any]:
-        return {
-            "state": self.state,
-            "origin": self.origin,
-            "size": self.size,
-            "head": self.head,
-            "objects": self.objects,
-            "dropped": self.dropped,
-            "signed": self.signed,
-            "unanchored": self.unanchored,
-            "trusted": self.trusted,
-            "segments": self.segments,
-            "problem_count": self.problem_count,
-            "problems": [problem.as_dict() for problem in self.problems],
-        }
+        names = ("state", "origin", "size", "head", "objects", "dropped", "signed", "unanchored", "trusted", "segments")
+        found = {name: getattr(self, name) for name in (*names, "lost", "losses", "problem_count")}
+        return found | {"problems": [problem.as_dict() for problem in self.problems]}
 
 
 def verify_segment(

@@ -6,14 +6,15 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from . import entry, link, segments, store
+from . import entry, link, losses, segments, store
 from .checkpoint import Key
 from .entry import BadLine, Entry
 from .errors import LedgerBroken, LedgerError
 from .ledger import Head
+from .losses import Loss
 from .objects import Objects
 from .segments import Shared
 from .verify import Report, verify_segment
@@ -53,6 +54,7 @@ def verify(
     if len(numbers) == 1:
         report = verify_segment(root, origin, trusted, keys=keys, signatures=signatures)
         _require_end(root, 1, report)
+        _count_losses(report, losses.said_in(root, 1, _after(root, trusted)))
         return report
     whole = _Whole(root, numbers, keys, signatures, {} if verified is None else verified)
     return whole.run(origin, trusted, trusted_segment or numbers[-1])
@@ -75,6 +77,8 @@ class _Whole:
         self.objects = Objects(root / "objects" / "sha256")
         self.seen: set[str] = set()
         self.ids: dict[int, array[int]] = {}
+        self.gaps, self.excused = link.examine(root, numbers)
+        self.said: list[Loss] = []
         self.total = Report(segments=len(numbers))
 
     def run(self, origin: str | None, trusted: Head | None, trusted_segment: int) -> Report:
@@ -83,13 +87,18 @@ class _Whole:
                 self._skip(number)
             else:
                 self._one(number, origin if number == 1 else None, trusted if number == trusted_segment else None)
-        for gap in link.gaps(self.root, self.numbers):
+        for gap in self.gaps:
             self.total.add(gap.sequence, gap.kind, gap.message, gap.segment)
         self._insertions()
         _require_end(segments.place(self.root, self.numbers[-1]), self.numbers[-1], self.total)
         for segment, repeated, first in self._duplicates():
             what = f"it has the id of entry {first.sequence} of segment {first.segment}"
             self.total.add(repeated.sequence, "duplicate_id", what, segment)
+        for loss in self.excused.values():
+            if not losses.signed(self.root, loss):
+                message = "it gives up entries of a frozen segment, and is not signed yet"
+                self.total.add(loss.sequence, "unsigned", message, loss.said_in)
+        _count_losses(self.total, self.said)
         if self.total.size and self.total.state == "nothing_to_verify":
             self.total.state = "intact"
         return self.total
@@ -103,6 +112,8 @@ class _Whole:
             report = verify_segment(place, origin, trusted, keys=keys, signatures=self.signatures, shared=shared)
             if report.intact and trusted is None and number != self.numbers[-1]:
                 self.verified[number] = report
+        place = segments.place(self.root, number)
+        self.said += losses.said_in(place, number, _after(place, trusted))
         self._sum(number, report)
 
     def _sum(self, number: int, report: Report) -> None:
@@ -112,7 +123,9 @@ class _Whole:
             setattr(total, name, getattr(total, name) + getattr(report, name))
         total.problem_count += report.problem_count - len(report.problems)
         for problem in report.problems:
-            total.add(problem.sequence, problem.kind, problem.message, number)
+            # What was signed of a segment that lost its last entries can no longer be met, and is not here.
+            if number not in self.excused or problem.kind != "unsigned":
+                total.add(problem.sequence, problem.kind, problem.message, number)
 
     def _skip(self, number: int) -> None:
         """Count a segment that is before what is trusted, which names its head."""
@@ -155,6 +168,22 @@ class _Whole:
                     first = first_of.setdefault(found.id, found)
                     if first.segment != number:
                         yield number, found, first
+
+
+def _count_losses(report: Report, said: Iterable[Loss]) -> None:
+    for loss in losses.counting([*said]):
+        report.lost += loss.count
+        report.losses.append(loss.sentence())
+
+
+def _after(folder: Path, trusted: Head | None) -> int:
+    """Return the offset after the last entry of what is ``trusted``; 0 when it is not there, which is said."""
+    path = folder / "entries.jsonl"
+    if trusted is None or not trusted.size or not path.is_file():
+        return 0
+    with store.opened(path, write=False) as descriptor:
+        found = store.locate(descriptor, trusted.size - 1, store.whole_size(descriptor))
+    return found[0] + len(found[1]) + 1 if found is not None else 0
 
 
 def _require_end(folder: Path, number: int, report: Report) -> None:

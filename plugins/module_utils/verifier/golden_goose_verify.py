@@ -26,7 +26,7 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 Key = tuple[str, bytes, bytes]  # name, key id, 32 bytes
 FORMAT = "golden-goose-ledger/1"
@@ -196,19 +196,25 @@ class Chain:
     def root(self) -> bytes:
         return fold(self.edge)
 
-    def following(self) -> Chain:
+    def following(self, origin: str) -> Chain:
         """Return the chain of the segment that continues this frozen one."""
-        chain = Chain(self.successor, timestamp=self.timestamp)
+        chain = Chain(origin, timestamp=self.timestamp)
         chain.ids = self.ids
         return chain
 
-    def require_continues(self, before: Chain) -> None:
-        """The first entry names origin, size, root and last hash of the segment before."""
+    def continues(self, before: Chain) -> bool:
+        """Whether the first entry names origin, size, root and last hash of the segment before; raise if it cannot.
+
+        A segment before that lacks its last entries may be excused by what a later entry says.
+        """
         said = self.first.get("data", {})
         named = [said.get(name) for name in ("event", "origin", "size", "root", "hash")]
         root = base64.b64encode(before.root()).decode()
-        if named != ["continued", before.origin, before.size, root, before.previous]:
+        if named == ["continued", before.origin, before.size, root, before.previous]:
+            return before.successor == self.origin
+        if self.first and (named[:2] != ["continued", before.origin] or not before.size < named[2]):
             raise Broken(f"'{self.origin}' does not continue the '{before.origin}' that is here", 0)
+        return not self.first and before.successor == self.origin
 
 
 def successor_of(entry: dict[str, Any]) -> str:
@@ -409,6 +415,32 @@ def subtrees(tiles: Path, size: int) -> list[bytes]:
 # --- what can be verified ---
 
 
+class Loss(NamedTuple):
+    """Of ``segment`` the first ``kept`` entries are left, and ``lost`` are gone, as an entry of ``said_in`` says."""
+
+    said_in: int
+    sequence: int
+    segment: int
+    kept: int
+    head: str
+    lost: int
+
+    def sentence(self) -> str:
+        of = f" of segment {self.said_in}" if self.said_in > 1 else ""
+        which = f"of segment {self.segment}" if self.segment != self.said_in else "after it"
+        return f"entry {self.sequence}{of} says that {self.lost} entries {which} were lost: a repair gave them up"
+
+
+def loss_of(entry: dict[str, Any], number: int) -> Iterator[Loss]:
+    data = entry["data"]
+    if data["event"] == "repaired":
+        lost, segment = data.get("lost"), data.get("segment", number)
+        told: Any = lost.get("count") if isinstance(lost, dict) else 0
+        kinds = [type(item) for item in (segment, data.get("kept"), told, data.get("head"))]
+        if kinds == [int, int, int, str] and 0 < segment <= number:
+            yield Loss(number, entry["sequence"], segment, data["kept"], data["head"], told)
+
+
 class Finding:
     """What was found: what is wrong, what is missing, and what holds."""
 
@@ -420,6 +452,11 @@ class Finding:
         # By segment and sequence.
         self.missing: dict[str, tuple[int, int]] = {}
         self.dropped: dict[str, tuple[int, int]] = {}
+        # What entries ``repaired`` say of losses; by segment, what is there of those that lack their end (size, hash),
+        # and how many entries are signed.
+        self.losses: list[Loss] = []
+        self.short: dict[int, tuple[int, str]] = {}
+        self.signed: dict[int, int] = {}
 
     def status(self) -> int:
         return BROKEN if self.wrong else INCOMPLETE if self.gaps else INTACT
@@ -458,7 +495,8 @@ def verify_ledger(arguments: argparse.Namespace, folder: Path, finding: Finding)
     described = json.loads((folder / "ledger.json").read_bytes())
     if described.get("format") != FORMAT:
         raise Broken(f"ledger.json is not of the format {FORMAT}")
-    numbers = [1, *sorted(int(p.name) for p in (folder / "segments").glob("*") if re.fullmatch(r"[1-9]\d*", p.name))]
+    names = [path.name for path in (folder / "segments").glob("*")]
+    numbers = [1, *sorted(int(name) for name in names if re.fullmatch(r"[2-9]|[1-9][0-9]{1,5}", name))]
     if numbers != list(range(1, len(numbers) + 1)):
         missing = next(n for n in range(1, numbers[-1]) if n not in numbers)
         raise Broken(f"segment {missing} is missing although segment {numbers[-1]} is there")
@@ -476,6 +514,7 @@ def verify_ledger(arguments: argparse.Namespace, folder: Path, finding: Finding)
             where = "" if error.sequence is None or number == 1 else f"segment {number}: "
             raise Broken(where + str(error), error.sequence) from None
         before, total = chain, total + chain.size
+    judge_losses(finding)
     judge_missing(finding)
     if before is None or not total:
         return NOTHING
@@ -495,12 +534,11 @@ def verify_segment(
     described = json.loads((folder / "ledger.json").read_bytes())
     if described != {"format": FORMAT, "origin": origin}:
         raise Broken(f"{folder / 'ledger.json'} does not describe '{origin}'")
-    if before is not None and before.successor != origin:
-        raise Broken(f"'{before.origin}' was not frozen for '{origin}'", max(0, before.size - 1))
     keys = keys_for(arguments, folder / "keys", finding)
     signed = signed_roots(folder, keys, origin, finding)
+    finding.signed[number] = max(signed, default=0)
     path = folder / "entries.jsonl"
-    chain, offset = before.following() if before else Chain(origin), 0
+    chain, offset = before.following(origin) if before else Chain(origin), 0
     if arguments.trusted and before is None:
         chain, offset = resume(Path(arguments.trusted), keys, folder, origin, path)
         finding.facts.append(f"the first {chain.size} entries are those of the trusted checkpoint")
@@ -514,8 +552,7 @@ def verify_segment(
                 finding.gaps.append("the last line is unfinished; the next append sets it aside")
                 break
             entry = chain.add(line[:-1])
-            if entry["data"]["event"] == "repaired" and isinstance(entry["data"].get("lost"), dict):
-                finding.facts.append(lost_of(entry))
+            finding.losses += loss_of(entry, number)
             if arguments.objects:
                 check_objects(root, number, entry, finding)
             if chain.size in signed and chain.root() != signed.pop(chain.size):
@@ -524,17 +561,38 @@ def verify_segment(
         if size > chain.size:
             raise Broken(f"{size} entries were signed, but there are {chain.size}: the tail was cut off", chain.size)
     check_tiles(folder, chain, finding)
-    if before is not None:
-        chain.require_continues(before)
+    join(before, chain, number, finding)
     of = f" of segment {number}" if number > 1 else ""
     if chain.size:
         finding.facts.append(f"{chain.size - begin} entries{of} verified, head {chain.size} {chain.previous}")
     return chain
 
 
-def lost_of(entry: dict[str, Any]) -> str:
-    lost = entry["data"]["lost"]
-    return f"entry {entry['sequence']} says that {lost.get('count')} entries after it were lost: a repair gave them up"
+def join(before: Chain | None, chain: Chain, number: int, finding: Finding) -> None:
+    """Note which of two segments that meet lacks its end: only an entry may excuse it."""
+    if before is not None and not chain.continues(before):
+        finding.short[number - 1] = before.size, before.previous
+    if number > 1 and not chain.size:
+        finding.short[number] = 0, chain.previous
+
+
+def judge_losses(finding: Finding) -> None:
+    """Of a frozen segment that lacks its end an entry of a later one, the last that speaks of it, has to say so."""
+    last = {loss.segment: loss for loss in finding.losses if loss.segment != loss.said_in}
+    own = [one for one in finding.losses if one.segment == one.said_in]
+    finding.facts += [one.sentence() for one in sorted((*own, *last.values())) if one.lost]
+    for number, there in sorted(finding.short.items()):
+        loss = last.get(number)
+        if loss is None or not loss.lost or (loss.kept, loss.head) != there:
+            raise Broken(
+                f"segment {number} is not the one that the next was begun after, and no entry says why", there[0]
+            )
+        if loss.sequence >= finding.signed.get(loss.said_in, 0):
+            where = f"entry {loss.sequence} of segment {loss.said_in}"
+            finding.gaps.append(f"{where} gives up entries of a frozen segment, and is not signed yet")
+    for number in sorted(set(finding.signed) - set(finding.short)):
+        if not finding.signed[number]:
+            finding.gaps.append("nothing is signed: a cut tail would not be noticed")
 
 
 def signed_roots(folder: Path, keys: Sequence[Key], origin: str, finding: Finding) -> dict[int, bytes]:
@@ -552,8 +610,6 @@ def signed_roots(folder: Path, keys: Sequence[Key], origin: str, finding: Findin
             raise Broken(f"{path} contradicts the ledger: it is of {latest} entries of '{of}'")
     if found:
         finding.facts.append(f"{max(found)} entries are signed")
-    else:
-        finding.gaps.append("nothing is signed: a cut tail would not be noticed")
     return found
 
 
@@ -671,16 +727,18 @@ def verify_package(arguments: argparse.Namespace, folder: Path, finding: Finding
     document = json.loads((folder / "evidence" / "audit_chain.json").read_bytes())
     chain: Chain | None = None
     last, total = b"", 0
-    for part in (*document.get("before", ()), document):
-        before, chain = chain, Chain(segment_of(part["origin"])[0]) if chain is None else chain.following()
-        if chain.origin != part["origin"]:
+    for number, part in enumerate((*document.get("before", ()), document), start=1):
+        base = segment_of(part["origin"])[0]
+        before, chain = chain, Chain(base) if chain is None else chain.following(f"{base}/segment/{number}")
+        if chain.origin != part["origin"] or (before and segment_of(before.origin)[0] != base):
             raise Broken(f"the lines of '{part['origin']}' do not follow those before them")
         for text in part["lines"]:
             last = text.encode()
-            chain.add(last)
-        if before is not None:
-            chain.require_continues(before)
+            finding.losses += loss_of(chain.add(last), number)
+        join(before, chain, number, finding)
+        finding.signed[number] = chain.size  # The proof is of the last entry, whose hash fixes all before it.
         total += chain.size
+    judge_losses(finding)
     if chain is None or not chain.size:
         return NOTHING
     if chain.previous != document["hash_chain_id"]:

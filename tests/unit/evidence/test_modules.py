@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +16,9 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
-from ansible_collections.golden_goose.compliance.plugins.module_utils.ledger import Entry
+from ansible_collections.golden_goose.compliance.plugins.module_utils.ledger import Entry, freeze
+
+from tests.unit.ledger.second_place import Memory
 
 from .conftest import METADATA, SERVICE, World
 
@@ -155,6 +158,31 @@ def test_repair_four_times(run: Run, world: World, completed: Entry, tmp_path: P
     summary = "10 entries are kept, 2 of them from the copy; nothing is lost."
     assert results[0]["summary"] == results[1]["summary"] == summary
     assert run("evidence_verify", ledger=world.ledger.path, copy=tmp_path / "copy")["report"]["size"] == 11
+
+
+def test_repair_of_a_frozen_segment_four_times(run: Run, world: World, completed: Entry, tmp_path: Path) -> None:
+    freeze(world.ledger, Memory(), METADATA, 2)
+    said = {"ledger": world.ledger.root, "metadata": METADATA, "copy": tmp_path / "copy"}
+    run("evidence_backup", ledger=world.ledger.root, target=tmp_path / "copy")
+    shutil.rmtree(world.ledger.root / "tile")
+    path = world.ledger.root / "entries.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*lines[:3], b"x", *lines[4:]]))
+    results = [run("evidence_repair", check=check, **said) for check in (True, False, True, False)]
+    assert [result["changed"] for result in results] == [True, True, False, False]
+    assert [part["segment"] for part in results[0]["repair"]["segments"]] == [1]
+    assert results[0]["repair"]["state"] == "broken" and results[1]["repair"]["state"] == "intact"
+    assert results[0]["summary"] == results[1]["summary"]
+    assert "2 of them from the copy; nothing is lost; damaged: segment 1." in results[1]["summary"]
+    path.write_bytes(b"".join(lines[:3]))
+    said["copy"] = None
+    shutil.rmtree(world.ledger.root / "tile")
+    result = run("evidence_repair", **said)
+    assert result["failed"] and result["plan"]["segments"][0]["lost"] == len(lines) - 3
+    run("evidence_repair", accept_loss=True, **said)
+    # The test has no Vault, so the entry that states the loss is not signed.
+    found = run("evidence_verify", ledger=world.ledger.root, required_state="any")["report"]
+    assert (found["state"], found["lost"], found["problems"][0]["kind"]) == ("incomplete", len(lines) - 3, "unsigned")
 
 
 def test_repair_refuses_a_loss(run: Run, world: World, completed: Entry, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from ansible_collections.golden_goose.compliance.plugins.module_utils.evidence.a
 )
 from ansible_collections.golden_goose.compliance.plugins.module_utils.evidence.packaging import build_distribution
 from ansible_collections.golden_goose.compliance.plugins.module_utils.evidence.proofs import prove
+from ansible_collections.golden_goose.compliance.plugins.module_utils.evidence.repairing import repair_evidence
 from ansible_collections.golden_goose.compliance.plugins.module_utils.evidence.status import status
 from ansible_collections.golden_goose.compliance.plugins.module_utils.files import sha256_file
 from ansible_collections.golden_goose.compliance.plugins.module_utils.ledger import (
@@ -106,6 +108,29 @@ def test_a_damaged_package_is_refused(world: World, spread: Entry, damage: str) 
     file.write_text(json.dumps(document))
     _relabel(package)
     assert stranger.main([str(package)]) == stranger.BROKEN
+
+
+@pytest.mark.parametrize(("keep", "sentence"), [(0, "no evidence of: build, deployed"), (2, "segment 1 were lost")])
+def test_a_package_tells_of_what_a_frozen_segment_lost(
+    world: World, spread: Entry, second: Memory, keep: int, sentence: str
+) -> None:
+    path = world.ledger.root / "entries.jsonl"
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:keep]))
+    shutil.rmtree(world.ledger.root / "tile")
+    repair_evidence(world.ledger.root, None, METADATA, second=second, accept_loss=True)
+    with pytest.raises(GoldenGooseError, match=sentence):
+        _package(world)
+    world.promote(world.deploy(b"another"))
+    checkpoint(world.ledger, second, METADATA)
+    package = _package(world)
+    assert stranger.main([str(package.path)]) == stranger.INTACT
+    file = package.path / "evidence/audit_chain.json"
+    document = json.loads(file.read_text())
+    assert len(document["before"][0]["lines"]) == keep
+    document["before"][1]["lines"].pop()
+    file.write_text(json.dumps(document))
+    _relabel(package.path)
+    assert stranger.main([str(package.path)]) == stranger.BROKEN
 
 
 def test_the_status_is_of_all_segments(world: World, spread: Entry) -> None:

@@ -29,7 +29,6 @@ from ansible_collections.golden_goose.compliance.plugins.module_utils.ledger imp
     attributes,
     backup,
     entry,
-    freeze,
     heads,
     verify,
 )
@@ -119,16 +118,6 @@ def test_an_intact_ledger_is_left_alone(ledger: Ledger, copy: Path, second: Memo
     before = content(ledger.path)
     done = mend(ledger, copy, second)
     assert not done.changed and done.sentence() == "The ledger is intact, nothing to repair: 6 entries."
-    assert content(ledger.path) == before
-
-
-def test_a_ledger_with_segments_is_refused(ledger: Ledger, copy: Path, second: Memory) -> None:
-    fill(ledger, 2)
-    freeze(ledger, second, METADATA, 2)
-    backup(ledger, copy)
-    before = content(ledger.path)
-    with pytest.raises(LedgerError, match="has segments, which are not repaired one by one; put the damaged segment's"):
-        repair_evidence(ledger.path, copy, METADATA)
     assert content(ledger.path) == before
 
 

@@ -91,7 +91,34 @@ def test_it_tells_of_a_loss_that_was_accepted(signed: Ledger, program: Path) -> 
     signed.entries_path.write_bytes(b"".join([*lines[:298], lines[299]]))
     repair(signed.path, None, METADATA, accept_loss=True)
     done = run(program, str(signed.path), "--key", key)
-    assert done.returncode == 0 and "entry 298 says that 2 entries after it were lost" in done.stdout, done.stdout
+    sentence = "entry 298 says that 2 entries after it were lost: a repair gave them up"
+    assert done.returncode == 0 and sentence in done.stdout.splitlines(), done.stdout
+    report = verify(signed.path)
+    assert (report.state, report.lost, report.losses) == ("intact", 2, [sentence]) and sentence in report.sentence()
+
+
+def test_both_count_the_same_losses(signed: Ledger, program: Path) -> None:
+    """Whatever entries say, sound or not: of this segment, of others, taken back, or nonsense."""
+    head = "a" * 64
+    about: list[dict[str, Any]] = [
+        {"kept": 1, "head": head, "lost": {"count": 2}},
+        {"kept": 1, "head": head, "lost": None},
+        {"kept": 1, "head": head, "lost": {"count": True}},
+        {"kept": "1", "head": head, "lost": {"count": 3}},
+        {"segment": 1, "kept": 1, "head": head, "lost": {"count": 4}},
+        {"segment": 2, "kept": 1, "head": head, "lost": {"count": 5}},
+        {"segment": 0, "kept": 1, "head": head, "lost": {"count": 6}},
+        {"segment": "1", "kept": 1, "head": head, "lost": {"count": 7}},
+        {"kept": 1, "head": head, "lost": {"count": 8}},
+        {"kept": 1, "head": 1, "lost": {"count": 9}},
+        {"kept": 1, "head": head, "lost": [1]},
+        {"lost": {"count": 0}},
+    ]
+    for data in about:
+        signed.append(type="validation", event="repaired", data=data, metadata=METADATA)
+    report = verify(signed.path)
+    told = [line for line in run(program, str(signed.path)).stdout.splitlines() if "a repair gave them up" in line]
+    assert (report.lost, report.losses) == (2 + 4 + 8, told)
 
 
 def test_without_a_key_it_says_so(signed: Ledger, program: Path) -> None:
