@@ -83,11 +83,15 @@ def client(address: str, ca_cert: str | None = None, token: str = "") -> Any:
     return hvac.Client(url=address, token=token, session=session, timeout=TIMEOUT_SECONDS)
 
 
+_RENEW = "run playbooks/vault.yml to renew the policy and the promoter's credentials"
+
+
 @contextmanager
-def explained(address: str, doing: str) -> Iterator[None]:
+def explained(address: str, doing: str, cure: str = _RENEW) -> Iterator[None]:
     """Turn the failures of hvac and requests in the block into one sentence each.
 
     :param doing: what was attempted, as in "Vault at X refused <doing>".
+    :param cure: what to do where the credentials do not suffice.
     :raises VaultDown: no connection, sealed, or not initialised.
     :raises VaultDenied: the credentials were refused.
     :raises VaultError: anything else that Vault refused.
@@ -96,10 +100,7 @@ def explained(address: str, doing: str) -> Iterator[None]:
     try:
         yield
     except (exceptions.Forbidden, exceptions.Unauthorized) as error:
-        raise VaultDenied(
-            f"Vault at {address} refused {doing} (permission denied); "
-            "run playbooks/vault.yml to renew the policy and the promoter's credentials."
-        ) from error
+        raise VaultDenied(f"Vault at {address} refused {doing} (permission denied); {cure}.") from error
     except (exceptions.VaultDown, exceptions.VaultNotInitialized) as error:
         raise VaultDown(
             f"Vault at {address} is sealed or not initialised, so it cannot do {doing}; run playbooks/vault.yml."
@@ -193,16 +194,8 @@ class PromoterVault:
 
         :raises VaultError: Vault does not answer, or the credentials are no longer good.
         """
-        text = f"{_SIGNATURE_PREFIX}:v{signature.key_version}:{signature.signature}"
-        unknown = require("hvac").exceptions.InvalidRequest
         with self.session("a verification") as vault:
-            try:
-                answer = vault.secrets.transit.verify_signed_data(
-                    name=signature.key, hash_input=_base64(data), signature=text, mount_point=self.transit_mount
-                )
-            except unknown:
-                return False
-        return bool(answer["data"]["valid"])
+            return verified(vault, data, signature, self.transit_mount)
 
     def public_key(self, version: int | None = None) -> tuple[int, str]:
         """Return ``(version, public key)`` of the evidence key: base64 of the 32 bytes of RFC 8032.
@@ -280,6 +273,18 @@ class PromoterVault:
                 f"check that the key {self.key!r} is of type ed25519."
             )
         return Signature(signature, self.key, int(version), str(public_key))
+
+
+def verified(vault: Any, data: bytes, signature: Signature, mount: str) -> bool:
+    """Return whether ``vault``, an ``hvac.Client`` that may verify, finds ``signature`` to be its own for ``data``."""
+    text = f"{_SIGNATURE_PREFIX}:v{signature.key_version}:{signature.signature}"
+    try:
+        answer = vault.secrets.transit.verify_signed_data(
+            name=signature.key, hash_input=_base64(data), signature=text, mount_point=mount
+        )
+    except require("hvac").exceptions.InvalidRequest:
+        return False
+    return bool(answer["data"]["valid"])
 
 
 def _base64(data: bytes) -> str:

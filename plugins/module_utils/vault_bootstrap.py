@@ -46,6 +46,7 @@ class Wanted:
     key: str = "evidence"
     policy: str = "golden-goose-promoter"
     approver_policy: str = "golden-goose-approver"
+    requester_policy: str = "golden-goose-requester"
     approle: str = "golden-goose-promoter"
     bound_cidrs: tuple[str, ...] = ()
     wait_seconds: float = 60.0
@@ -58,19 +59,24 @@ class Wanted:
             f"{self.transit_mount}/keys/{self.key}": ("read",),
             # Whether an approval is of the person that it names; see promotion/identity.py.
             f"{self.transit_mount}/verify/approver-*": ("update",),
+            f"{self.transit_mount}/verify/requester-*": ("update",),
             f"{self.kv_mount}/data/ledger/*": ("create", "read", "update"),
             # The role's tokens come without the default policy, and revoke themselves after each use.
             "auth/token/revoke-self": ("update",),
         }
         return _policy_text(rules)
 
-    def approver_policy_text(self) -> str:
-        """Return the policy of people who approve: sign with a key that carries their own entity's id."""
-        own = "approver-{{identity.entity.id}}"
+    def people_policy_text(self, right: str) -> str:
+        """Return the policy of people who may approve, or ask: sign and verify with a key that has their own id.
+
+        :param right: ``approver`` or ``requester``, with which the key's name begins.
+        """
+        own = right + "-{{identity.entity.id}}"
         return _policy_text(
             {
                 f"{self.transit_mount}/keys/{own}": ("create", "read", "update"),
                 f"{self.transit_mount}/sign/{own}": ("update",),
+                f"{self.transit_mount}/verify/{own}": ("update",),
                 "auth/token/lookup-self": ("read",),
                 "auth/token/revoke-self": ("update",),
             }
@@ -256,7 +262,11 @@ class _Bootstrap:
 
     def _policy(self) -> None:
         wanted = self._wanted
-        texts = {wanted.policy: wanted.policy_text(), wanted.approver_policy: wanted.approver_policy_text()}
+        texts = {
+            wanted.policy: wanted.policy_text(),
+            wanted.approver_policy: wanted.people_policy_text("approver"),
+            wanted.requester_policy: wanted.people_policy_text("requester"),
+        }
         for name, text in texts.items():
             found = self._read(f"sys/policies/acl/{name}")
             if (found is None or found["policy"] != text) and self._change(f"wrote the policy {name}"):

@@ -165,6 +165,7 @@ from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.
     VAULT_OPTION,
     promoter,
     requester_of,
+    requester_sign,
     scanners_of,
 )
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.course import run_course
@@ -195,7 +196,8 @@ def main() -> None:
     try:
         engine = promoter(params, dry_run=module.check_mode, keeping=whole)
         if whole:
-            course = run_course(engine, name, requester_of(params), scanners_of(params), digest, plan)
+            requester, sign = requester_of(params), requester_sign(params)
+            course = run_course(engine, name, requester, scanners_of(params), digest, plan, sign)
             outcome = course.outcome
             more = {"changed": course.changed, "plan": course.plan.sha256}
             more["diff"] = {"before": {name: course.before}, "after": {name: outcome.digest}}

@@ -29,12 +29,14 @@ options:
     type: str
     required: true
   state:
-    description: Whether the approval is given or withdrawn; one that is withdrawn needs a reason.
+    description: Whether the approval, or the override, is given or withdrawn; to withdraw needs a reason.
     type: str
     choices: [given, withdrawn]
     default: given
   override:
-    description: Override freezes and stops of the line instead of approving; needs a reason.
+    description:
+      - It is about overriding freezes and stops of the line instead of approving; needs a reason.
+      - One that was given before the line was stopped does not count against that stop.
     type: bool
     default: false
 attributes:
@@ -76,6 +78,27 @@ entry:
   description: Id of the entry that was written.
   returned: when something was written
   type: str
+services:
+  description: The digests that the plan is about, by service.
+  returned: success
+  type: dict
+requested_by:
+  description: Who asked for the plan.
+  returned: success
+  type: str
+approved_by:
+  description: Who has approved it, of those whose approval counts. Their signatures are checked when it is promoted.
+  returned: success
+  type: list
+  elements: str
+missing_approvals:
+  description: How many people still have to approve it.
+  returned: success
+  type: int
+next:
+  description: What can be done next, in words, with the whole hash.
+  returned: success
+  type: str
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -87,11 +110,23 @@ from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.
     evidence_of,
     voice,
 )
+from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.next_steps import briefing
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.people import (
     approve,
     override,
     withdraw,
+    withdraw_override,
 )
+from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.plan import load_plan
+from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.standing import Standing
+
+# By override and state.
+SAY = {
+    (False, "given"): approve,
+    (False, "withdrawn"): withdraw,
+    (True, "given"): override,
+    (True, "withdrawn"): withdraw_override,
+}
 
 
 def main() -> None:
@@ -111,18 +146,20 @@ def main() -> None:
         evidence = evidence_of(params, dry_run=module.check_mode)
         with voice(params) as speaker:
             if speaker.sign is None:
-                raise GoldenGooseError("An approval needs a Vault identity; say with the option vault who you are.")
-            if params["override"]:
-                said = override(evidence, speaker, params["plan"], params["reason"])
-            elif params["state"] == "withdrawn":
-                said = withdraw(evidence, speaker, params["plan"], params["reason"])
-            else:
-                said = approve(evidence, speaker, params["plan"], params["reason"])
+                raise GoldenGooseError(
+                    "An approval needs a Vault identity, and nothing says who you are: log in to Vault as a person, so "
+                    "that playbooks/approve.yml finds your token, or give the option vault."
+                )
+            say = SAY[params["override"], params["state"]]
+            said = say(evidence, speaker, params["plan"], params["reason"])
             by = speaker.identity.as_dict()
+        plan = load_plan(evidence, params["plan"])
+        people = briefing(plan, Standing.of(evidence.entries()))
     except GoldenGooseError as error:
         module.fail_json(msg=str(error), **error.facts)
     entry = said.entry.id if said.entry else None
-    module.exit_json(changed=said.changed, reason=said.reason, by=by, entry=entry)
+    services = {name: plan.item(name)["digest"] for name in plan.services}
+    module.exit_json(changed=said.changed, reason=said.reason, by=by, entry=entry, services=services, **people)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,9 @@ options:
   service:
     description: The service to stop; by default all.
     type: str
+  services_dir:
+    description: Folder that holds the services; when given, the line is not stopped for a name that is not there.
+    type: path
   state:
     description: Whether the line is stopped.
     type: str
@@ -66,6 +69,8 @@ entry:
   type: str
 """
 
+from pathlib import Path
+
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.golden_goose.compliance.plugins.module_utils.arguments import LEDGER_OPTIONS
 from ansible_collections.golden_goose.compliance.plugins.module_utils.errors import GoldenGooseError
@@ -76,6 +81,7 @@ from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.
     voice,
 )
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.people import resume, stop
+from ansible_collections.golden_goose.compliance.plugins.module_utils.services.model import require_known
 
 
 def main() -> None:
@@ -85,6 +91,7 @@ def main() -> None:
             **SAYING_OPTIONS,
             **VAULT_OPTION,
             "service": {"type": "str"},
+            "services_dir": {"type": "path"},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         },
         supports_check_mode=True,
@@ -92,6 +99,8 @@ def main() -> None:
     params = module.params
     try:
         evidence = evidence_of(params, dry_run=module.check_mode)
+        if params["service"] and params["services_dir"] and params["state"] == "present":
+            require_known(Path(params["services_dir"]), params["service"])
         with voice(params) as speaker:
             change = stop if params["state"] == "present" else resume
             said = change(evidence, speaker, params["service"], params["reason"])

@@ -14,6 +14,7 @@ description:
   - With O(state=sealed) it fixes what is promoted - services, digests, order, gates with their thresholds, policy - and
     returns the hash of that. The hash is what people approve and what every entry of the promotions names. The same
     wish has the same hash, and nothing is written twice.
+  - Where the policy has a quorum, who asks signs the plan with a key in Vault that only they can use (option O(vault)).
   - With O(request=true) every service of the plan is requested as well, as M(golden_goose.compliance.promotion) does
     it, and it is told which gates have still to be asked about which.
   - With O(state=settled) it tells what became of a plan, and fails when a service of it is not compliant. Where the
@@ -117,6 +118,23 @@ gates:
   returned: success
   type: list
   elements: str
+requested_by:
+  description: Who asked for the plan.
+  returned: success
+  type: str
+approved_by:
+  description: Who has approved it, of those whose approval counts. Their signatures are checked when it is promoted.
+  returned: success
+  type: list
+  elements: str
+missing_approvals:
+  description: How many people still have to approve it.
+  returned: success
+  type: int
+next:
+  description: What can be done next, in words, with the whole hash.
+  returned: success
+  type: str
 services:
   description: What is sealed of each service.
   returned: success
@@ -151,17 +169,20 @@ from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.
     VAULT_OPTION,
     promoter,
     requester_of,
+    requester_sign,
 )
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.course import (
     request_members,
     settle_and_keep,
 )
+from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.next_steps import briefing
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.plan import load_plan
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.sealing import make_plan
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.settle import (
     compliant_digests,
     described,
 )
+from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.standing import Standing
 
 
 def main() -> None:
@@ -196,15 +217,17 @@ def main() -> None:
         elif params["plan"]:
             plan, changed = load_plan(engine.evidence, params["plan"]), False
         else:
-            plan, changed = make_plan(engine, params["services"], params["digests"], requester_of(params))
+            sign = requester_sign(params)
+            plan, changed = make_plan(engine, params["services"], params["digests"], requester_of(params), sign)
         if params["request"] and params["state"] == "sealed":
             result["members"] = request_members(engine, plan)
             changed = changed or any(came["changed"] for came in result["members"].values())
         before = compliant_digests(engine, plan)
+        people = briefing(plan, Standing.of(engine.evidence.entries()))
     except GoldenGooseError as error:
         module.fail_json(msg=str(error), **error.facts)
     after = {name: plan.item(name)["digest"] for name in plan.services}
-    module.exit_json(changed=changed, **described(plan), **result, diff={"before": before, "after": after})
+    module.exit_json(changed=changed, **described(plan), **people, **result, diff={"before": before, "after": after})
 
 
 if __name__ == "__main__":

@@ -24,7 +24,9 @@ options:
   digest:
     description: Digest of the artifact, V(sha256:...).
     type: str
-    required: true
+  service:
+    description: Instead of O(digest), what was deployed to the sandbox last of this service, as the ledger says.
+    type: str
   state:
     description: Whether there is a veto.
     type: str
@@ -62,6 +64,10 @@ by:
   description: Who said so, as name, entity and method.
   returned: success
   type: dict
+digest:
+  description: Digest of the artifact.
+  returned: success
+  type: str
 entry:
   description: Id of the entry that was written.
   returned: when something was written
@@ -77,7 +83,12 @@ from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.
     evidence_of,
     voice,
 )
-from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.people import lift, veto
+from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.people import (
+    is_known,
+    last_deployed,
+    lift,
+    veto,
+)
 
 
 def main() -> None:
@@ -86,22 +97,28 @@ def main() -> None:
             **LEDGER_OPTIONS,
             **SAYING_OPTIONS,
             **VAULT_OPTION,
-            "digest": {"type": "str", "required": True},
+            "digest": {"type": "str"},
+            "service": {"type": "str"},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         },
+        required_one_of=[("digest", "service")],
+        mutually_exclusive=[("digest", "service")],
         supports_check_mode=True,
     )
     params = module.params
     try:
         evidence = evidence_of(params, dry_run=module.check_mode)
+        digest = params["digest"] or last_deployed(evidence, params["service"])
         with voice(params) as speaker:
             change = veto if params["state"] == "present" else lift
-            said = change(evidence, speaker, params["digest"], params["reason"])
+            said = change(evidence, speaker, digest, params["reason"])
             by = speaker.identity.as_dict()
     except GoldenGooseError as error:
         module.fail_json(msg=str(error), **error.facts)
+    if not is_known(evidence, digest):
+        module.warn(f"Nothing else in the ledger is about {digest}; check that it is the digest you mean.")
     entry = said.entry.id if said.entry else None
-    module.exit_json(changed=said.changed, reason=said.reason, by=by, entry=entry)
+    module.exit_json(changed=said.changed, reason=said.reason, by=by, entry=entry, digest=digest)
 
 
 if __name__ == "__main__":

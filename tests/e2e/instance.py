@@ -104,7 +104,7 @@ class Instance:
     # Playbooks
 
     def run(self, playbook: str, **more: Any) -> Play:
-        """Run ``playbooks/<playbook>.yml`` and return what came of it."""
+        """Run ``playbooks/<playbook>.yml`` and return what came of it; ``check`` and ``env`` are no variables of it."""
         record = RunRecord()
         lines: list[str] = []
         (self.folder / "runner").mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -115,13 +115,14 @@ class Instance:
             return False
 
         check = bool(more.pop("check", False))
+        env = {str(name): str(value) for name, value in more.pop("env", {}).items()}
         began = time.monotonic()
         runner = ansible_runner.run(
             private_data_dir=str(self.folder / "runner"),
             project_dir=str(REPOSITORY),
             playbook=f"playbooks/{playbook}.yml",
             cmdline=shlex.join([*self.arguments(**more), *(["--check"] if check else [])]),
-            envvars=environment(),
+            envvars=environment() | env,
             settings={"pexpect_timeout": 1},
             timeout=self.play_seconds,
             event_handler=on_event,

@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,10 @@ from ansible_collections.golden_goose.compliance.plugins.module_utils.ledger imp
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.evidence import Evidence
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.identity import (
     logged_in,
-    statement,
     trusted_by,
 )
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.model import Refused
-from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.people import Voice, approve
+from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.people import Voice, approve, withdraw
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.plan import (
     Plan,
     Requester,
@@ -31,6 +31,7 @@ from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.
     seal,
 )
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.policy import Policy
+from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.sealing import planned_data
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.standing import Standing
 from ansible_collections.golden_goose.compliance.plugins.module_utils.vault import VaultDenied, VaultError
 from ansible_collections.golden_goose.compliance.plugins.module_utils.vault_bootstrap import bootstrap
@@ -39,19 +40,20 @@ from .programs import REPOSITORY
 from .test_vault import Server, new_server
 
 METADATA = {"sprint": "1", "provisional": True}
-PASSWORDS = {"alice": "alice-password", "bob": "bob-password", "mallory": "mallory-password"}
+PASSWORDS = {name: f"{name}-password" for name in ("alice", "bob", "rita", "mallory")}
+POLICIES = {"rita": ["golden-goose-requester"], "mallory": []}
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server with people: alice and bob may approve, mallory may not, and the role robot may."""
+    """A server with people: alice, bob and the role robot may approve, rita may only ask, mallory may do nothing."""
     made = new_server(tmp_path_factory.mktemp("vault"))
     with made.run():
         bootstrap(made.wanted)
         root = made.root()
         root.sys.enable_auth_method("userpass")
         for name, password in PASSWORDS.items():
-            policies = [] if name == "mallory" else ["golden-goose-approver"]
+            policies = POLICIES.get(name, ["golden-goose-approver"])
             root.auth.userpass.create_or_update_user(name, password=password, policies=policies)
         role = {"token_policies": ["golden-goose-approver"], "token_ttl": "60s"}
         root.write_data("auth/approle/role/robot", data=role)
@@ -92,7 +94,7 @@ def test_bobs_approval_is_signed_by_bob_and_counts(server: Server, evidence: Evi
 
 def test_nobody_signs_for_another(server: Server, evidence: Evidence, plan: Plan) -> None:
     with logged_in(login(server, "bob")) as bob:
-        bob.sign(b"so that the key is there")
+        bob.sign("approved", {}, "so that the key is there")
     token = hvac.Client(url=server.address).auth.userpass.login("alice", PASSWORDS["alice"])["auth"]["client_token"]
     alice = hvac.Client(url=server.address, token=token)
     key = f"approver-{bob.identity.entity}"
@@ -109,9 +111,10 @@ def test_nobody_signs_for_another(server: Server, evidence: Evidence, plan: Plan
     # An entry with bob's name and alice's signature is not bob's.
     with logged_in(login(server, "alice")) as person:
         data = {"plan": plan.sha256, "reason": "", "by": bob.identity.as_dict()}
-        signed = person.sign(statement("approved", data))
-    evidence.record("approved", data | {"signed": signed})
-    evidence.record("approved", data | {"signed": signed | {"key": key}})
+        for changed in ({}, {"key": key}):
+            identity = str(uuid.uuid4())
+            signed = person.sign("approved", data, identity) | changed
+            evidence.record("approved", data | {"signed": signed}, id=identity)
     assert counted(server, evidence, plan) == []
 
 
@@ -123,8 +126,9 @@ def test_who_asked_cannot_approve_under_another_name_for_the_same_key(
         for entity in (f"x/../approver-{own}", own.upper(), f"{own}?", f"{own}#x", f"./{own}", f" {own}"):
             by = {"name": "bob", "entity": entity, "method": "userpass"}
             data = {"plan": plan.sha256, "reason": "", "by": by}
-            signed = alice.sign(statement("approved", data)) | {"key": f"approver-{entity}"}
-            evidence.record("approved", data | {"signed": signed})
+            identity = str(uuid.uuid4())
+            signed = alice.sign("approved", data, identity) | {"key": f"approver-{entity}"}
+            evidence.record("approved", data | {"signed": signed}, id=identity)
     assert counted(server, evidence, plan) == []
 
 
@@ -157,7 +161,8 @@ def test_another_way_in_of_the_same_person_is_the_same_person(server: Server, ev
             approve(evidence, Voice(robot.identity, robot.sign), plan.sha256)
         # Written past the module, with a signature that is good.
         data = {"plan": plan.sha256, "reason": "", "by": robot.identity.as_dict()}
-        evidence.record("approved", data | {"signed": robot.sign(statement("approved", data))})
+        identity = str(uuid.uuid4())
+        evidence.record("approved", data | {"signed": robot.sign("approved", data, identity)}, id=identity)
     assert counted(server, evidence, plan) == []
 
 
@@ -170,6 +175,37 @@ def test_an_approval_cannot_be_moved_to_another_plan(server: Server, evidence: E
     evidence.record("approved", {**said.entry.data, "plan": plan.sha256})
     assert counted(server, evidence, plan) == []
     assert counted(server, evidence, other) == ["bob"]
+
+
+def test_an_approval_that_was_withdrawn_cannot_be_said_again_by_another(
+    server: Server, evidence: Evidence, plan: Plan
+) -> None:
+    with logged_in(login(server, "bob")) as bob:
+        voice = Voice(bob.identity, bob.sign)
+        said = approve(evidence, voice, plan.sha256)
+        withdraw(evidence, voice, plan.sha256, "I read the wrong notes")
+    assert said.entry is not None
+    evidence.record("approved", said.entry.data)
+    assert counted(server, evidence, plan) == []
+
+
+def test_who_may_only_ask_asks_and_does_not_approve(server: Server, evidence: Evidence, plan: Plan) -> None:
+    with logged_in(login(server, "rita")) as rita:
+        with pytest.raises(VaultDenied, match=r"counts once Vault gives rita the policy golden-goose-approver"):
+            approve(evidence, Voice(rita.identity, rita.sign), plan.sha256)
+        item = {"digest": f"sha256:{'3' * 64}", "dependencies": []}
+        asked = seal({"svc": item}, Policy(quorum=1), Requester("rita", rita.identity.entity))
+        keep_plan(evidence, asked)
+        data = planned_data(asked)
+        signed = rita.sign("planned", data, asked.entry_id)
+    evidence.record("planned", data | {"signed": signed}, id=asked.entry_id)
+    standing = Standing.of(evidence.entries(), trusted_by(server.promoter))
+    assert standing.is_proven(asked)
+    # Mallory, who may do neither, asks in rita's name.
+    other = seal({"svc": item}, Policy(quorum=2), Requester("rita", rita.identity.entity))
+    evidence.record("planned", planned_data(other) | {"signed": signed}, id=other.entry_id)
+    standing = Standing.of(evidence.entries(), trusted_by(server.promoter))
+    assert not standing.is_proven(other)
 
 
 def test_who_may_not_approve_is_told_so(server: Server, evidence: Evidence, plan: Plan) -> None:
@@ -187,7 +223,7 @@ def test_the_ways_in(server: Server) -> None:
     secret_id = root.auth.approle.generate_secret_id("robot")["data"]["secret_id"]
     with logged_in({"address": server.address, "role_id": role_id, "secret_id": secret_id}) as robot:
         assert robot.identity.entity
-        assert robot.sign(b"x")["key_version"] == 1
+        assert robot.sign("approved", {}, "x")["key_version"] == 1
     token = hvac.Client(url=server.address).auth.userpass.login("bob", PASSWORDS["bob"])["auth"]["client_token"]
     with logged_in({"address": server.address, "token": token}) as bob:
         assert bob.identity.name == "bob"

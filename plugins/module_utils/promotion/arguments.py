@@ -18,7 +18,7 @@ from ..errors import GoldenGooseError
 from .engine import Promoter
 from .evidence import Evidence
 from .gates import GATES, Scanners
-from .identity import Identity, logged_in
+from .identity import Identity, Sign, logged_in
 from .leases import Leases
 from .people import Voice
 from .plan import Requester
@@ -139,7 +139,7 @@ def voice(params: Mapping[str, Any]) -> Iterator[Voice]:
         yield Voice(Identity(pwd.getpwuid(os.getuid()).pw_name))
         return
     with logged_in(params["vault"]) as person:
-        yield Voice(person.identity, person.sign)
+        yield Voice(person.identity, person.sign, person.has_signed)
 
 
 def requester_of(params: Mapping[str, Any]) -> Requester:
@@ -151,6 +151,18 @@ def requester_of(params: Mapping[str, Any]) -> Requester:
         return Requester(str(params["requested_by"]))
     with voice(params) as speaker:
         return Requester(speaker.identity.name, speaker.identity.entity)
+
+
+def requester_sign(params: Mapping[str, Any]) -> Sign | None:
+    """Return how who asks signs what they ask for, by logging in once more; None for a mere login."""
+    if not params.get("vault"):
+        return None
+
+    def sign(event: str, data: Mapping[str, Any], id: str) -> dict[str, Any]:
+        with logged_in(params["vault"]) as person:
+            return person.sign(event, data, id)
+
+    return sign
 
 
 def _signer(approle: str | None) -> Signer:

@@ -19,6 +19,7 @@ from ..ledger import LedgerError
 from .engine import Promoter
 from .evaluate import to_ask
 from .gates import Scanners
+from .identity import Sign
 from .model import Outcome
 from .plan import Plan, Requester, load_plan
 from .sealing import make_plan
@@ -43,6 +44,7 @@ def run_course(
     scanners: Scanners,
     digest: str | None = None,
     sealed: str | None = None,
+    sign: Sign | None = None,
 ) -> Course:
     """Take the artifact that sandbox runs, or ``digest``, to compliant, and have the evidence kept.
 
@@ -50,6 +52,7 @@ def run_course(
     between the promotion and the copy. After a refusal nothing is copied and nothing is signed.
 
     :param sealed: the hash of the sealed plan to do it under; by default one is sealed.
+    :param sign: how the requester signs what they ask for, where people have to approve.
     :raises GoldenGooseError: as ``make_plan``, ``Promoter.request``, ``evaluate`` and ``promote`` do.
     """
     with promoter.evidence.reading.once():
@@ -60,7 +63,7 @@ def _run(
     promoter: Promoter, name: str, requester: Requester, scanners: Scanners, digest: str | None, sealed: str | None
 ) -> Course:
     if sealed is None:
-        plan, planned = make_plan(promoter, [name], {name: digest} if digest else {}, requester)
+        plan, planned = make_plan(promoter, [name], {name: digest} if digest else {}, requester, sign)
     else:
         plan, planned = load_plan(promoter.evidence, sealed), False
     before = compliant_digests(promoter, plan).get(name)

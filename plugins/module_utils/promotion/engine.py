@@ -24,6 +24,7 @@ from .evidence import AlreadyRecorded, Evidence
 from .gates import Scanners
 from .identity import trusted_by
 from .model import COMPLIANT, Outcome, Refused, short
+from .next_steps import what_next
 from .plan import Plan, Requester, keep_plan, load_plan
 from .policy import Policy
 from .ports import Answer, Cluster, DeploymentView, Signer
@@ -31,7 +32,7 @@ from .restore import images_of, leftovers, manifests_of, undo
 from .runs import Runs
 from .sealing import plan_of_request, reference
 from .sets import held_back, standing, unsettled
-from .standing import Standing, findings
+from .standing import Standing, clears_the_way, findings
 from .state import Promotion, ServiceState, fold, state_of
 from .verdicts import denial, shortfalls, statement, waiting
 
@@ -237,12 +238,13 @@ class Promoter:
         """The choke point: people, verdicts, plan, manifests, signature, in this order; then the started entry."""
         now = datetime.now(UTC)
         plan = load_plan(self.evidence, promotion.plan) if promotion.plan else None
-        people = Standing.of(self.evidence.entries(), trusted_by(self.signer))
+        people = Standing.of(self.evidence.entries(), trusted_by(self.signer), clears_the_way(plan))
         found = findings(people, plan, service.name, promotion.digest, now)
         told = {item["gate"] for item in found}
         denied = found + [i for i in shortfalls(promotion, self.policy.id, now) if i["gate"] not in told]
         if denied and waiting(denied):
-            raise Waiting(denial(promotion, denied), denied=denied, promotion_id=promotion.id)
+            sentence = f"{denial(promotion, denied)}{what_next(plan, denied)}"
+            raise Waiting(sentence, denied=denied, promotion_id=promotion.id)
         if plan and not denied and (held := held_back(plan, service.name, states)):
             raise Waiting(f"{service.name} is not promoted: {held}.", promotion_id=promotion.id)
         if denied:

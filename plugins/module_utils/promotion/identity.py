@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Who someone is, proven to Vault with credentials of their own, and what they say, signed by their own key.
 
-Each person has a transit key ``approver-<entity id>``, which Vault's policy lets nobody else sign with (the path in the
-policy holds ``{{identity.entity.id}}``). An entry that someone wrote past the modules has no such signature.
+Each person has a transit key ``approver-<entity id>``, and one to ask with, ``requester-<entity id>``. Vault's policies
+let nobody else sign with them (their paths hold ``{{identity.entity.id}}``). An entry that someone wrote past the
+modules has no such signature.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ from typing import Any
 
 from ..imports import require
 from ..ledger import Entry, canonical
-from ..vault import Signature, VaultDenied, VaultError, client, explained
+from ..vault import Signature, VaultDenied, VaultError, client, explained, verified
 from .ports import Signer
 
-KEY_PREFIX = "approver-"
+_APPROVER, _REQUESTER = "approver-", "requester-"
+# Takes event, data and id of an entry; returns its {signature, key, key_version}.
+Sign = Callable[[str, Mapping[str, Any], str], dict[str, Any]]
 # Ids of Vault are UUIDs; anything else would lead to another path there, as in "x/../approver-<another's id>".
 _ENTITY = re.compile(r"[a-z0-9-]{1,64}")
 
@@ -39,10 +42,37 @@ class Identity:
         return asdict(self)
 
 
-def statement(event: str, data: Mapping[str, Any]) -> bytes:
-    """Return the bytes that a person signs: RFC 8785 of the entry's data without the signature, with its event."""
+def key_of(event: str, entity: str) -> str:
+    """Return the name of the key that ``entity`` signs such an entry with: to ask is another right than to approve."""
+    return (_REQUESTER if event == "planned" else _APPROVER) + entity
+
+
+def statement(event: str, data: Mapping[str, Any], id: str) -> bytes:
+    """Return the bytes that a person signs: RFC 8785 of the entry's data without the signature, with event and id.
+
+    A ledger holds an id once, so what was signed cannot be said again: not after it was withdrawn or used up.
+    """
     said = {key: value for key, value in data.items() if key != "signed"}
-    return canonical.encode(said | {"event": event})
+    return canonical.encode(said | {"event": event, "id": id})
+
+
+def signature_of(entry: Entry) -> Signature | None:
+    """Return the signature that an entry carries, by the very person it names, for Vault to check; None without one."""
+    signed, by = entry.data.get("signed"), entry.data.get("by")
+    if not isinstance(signed, Mapping) or not isinstance(by, Mapping):
+        return None
+    entity, key = str(by.get("entity", "")), signed.get("key")
+    signature, version = signed.get("signature"), signed.get("key_version")
+    if not _ENTITY.fullmatch(entity) or key != key_of(str(entry.data["event"]), entity):
+        return None
+    if not isinstance(signature, str) or not isinstance(version, int):
+        return None
+    return Signature(signature, key, version, "")
+
+
+def looks_signed(entry: Entry) -> bool:
+    """Return whether an entry carries what could be the signature of the person it names; Vault is not asked."""
+    return signature_of(entry) is not None
 
 
 def trusted_by(signer: Callable[[], Signer]) -> Callable[[Entry], bool]:
@@ -52,14 +82,9 @@ def trusted_by(signer: Callable[[], Signer]) -> Callable[[Entry], bool]:
     """
 
     def trusted(entry: Entry) -> bool:
-        signed, entity = entry.data.get("signed"), str((entry.data.get("by") or {}).get("entity", ""))
-        if not isinstance(signed, Mapping) or not _ENTITY.fullmatch(entity) or signed.get("key") != KEY_PREFIX + entity:
-            return False
-        signature, version = signed.get("signature"), signed.get("key_version")
-        if not isinstance(signature, str) or not isinstance(version, int):
-            return False
-        said = Signature(signature, KEY_PREFIX + entity, version, "")
-        return signer().verify(statement(entry.data["event"], entry.data), said)
+        signature = signature_of(entry)
+        said = statement(str(entry.data["event"]), entry.data, entry.id)
+        return signature is not None and signer().verify(said, signature)
 
     return trusted
 
@@ -71,23 +96,36 @@ class Person:
         self.identity = identity
         self._vault, self._address, self._mount = vault, address, mount
 
-    def sign(self, data: bytes) -> dict[str, Any]:
-        """Return {signature, key, key_version} over ``data``; the key is made when this is the first time.
+    def sign(self, event: str, data: Mapping[str, Any], id: str) -> dict[str, Any]:
+        """Return {signature, key, key_version} over the statement; the key is made when this is the first time.
 
-        :raises VaultDenied: the person's policy does not let them approve anything.
+        :raises VaultDenied: the person's policy does not let them say such a thing.
         """
-        key = KEY_PREFIX + self.identity.entity
+        key, name = key_of(event, self.identity.entity), self.identity.name
+        policy = "golden-goose-requester" if event == "planned" else "golden-goose-approver"
         invalid = require("hvac").exceptions.InvalidPath
-        with explained(self._address, f"a signature with the key {key}"):
+        cure = f"what {name} says counts once Vault gives {name} the policy {policy} (docs/operations.md, People)"
+        with explained(self._address, f"a signature with the key {key}", cure):
             try:
                 self._vault.secrets.transit.read_key(name=key, mount_point=self._mount)
             except invalid:
                 self._vault.secrets.transit.create_key(name=key, key_type="ed25519", mount_point=self._mount)
             answer = self._vault.secrets.transit.sign_data(
-                name=key, hash_input=base64.b64encode(data).decode("ascii"), mount_point=self._mount
+                name=key,
+                hash_input=base64.b64encode(statement(event, data, id)).decode("ascii"),
+                mount_point=self._mount,
             )
         version, signature = str(answer["data"]["signature"]).partition(":v")[2].partition(":")[::2]
         return {"signature": signature, "key": key, "key_version": int(version)}
+
+    def has_signed(self, entry: Entry) -> bool:
+        """Return whether this person has signed the entry; one that only looks so keeps nobody from saying it."""
+        signature = signature_of(entry)
+        if signature is None or signature.key != key_of(str(entry.data["event"]), self.identity.entity):
+            return False
+        said = statement(str(entry.data["event"]), entry.data, entry.id)
+        with explained(self._address, "a verification", "run playbooks/vault.yml to renew the policies of people"):
+            return verified(self._vault, said, signature, self._mount)
 
 
 @contextmanager
@@ -100,7 +138,8 @@ def logged_in(options: Mapping[str, Any]) -> Iterator[Person]:
     """
     address = str(options["address"])
     vault = client(address, options.get("ca_cert"), options.get("token") or "")
-    with explained(address, "a login"):
+    cure = "the token has expired or was revoked, or may not look itself up: log in again"
+    with explained(address, "a login", cure):
         method = _log_in(vault, options, address)
         try:
             said = vault.auth.token.lookup_self()["data"]

@@ -5,27 +5,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from ..ledger import Entry
 from .evidence import Evidence
-from .identity import Identity, statement
+from .identity import Identity, Sign, looks_signed
 from .model import Refused, short
 from .plan import Plan, load_plan
 from .sealing import checked_digest
-from .standing import Standing, same_person
-
-Sign = Callable[[bytes], dict[str, Any]]
+from .standing import Standing, person_of, same_person
 
 
 @dataclass(frozen=True)
 class Voice:
-    """Someone who says something: who it is, and how they sign (None for a login that Vault does not know)."""
+    """Someone who says something: who it is, how they sign (None for a login that Vault does not know), and whether
+    an entry was signed by them.
+    """
 
     identity: Identity
     sign: Sign | None = None
+    has_signed: Callable[[Entry], bool] = looks_signed
 
 
 @dataclass(frozen=True)
@@ -48,24 +50,25 @@ def approve(evidence: Evidence, voice: Voice, sha256: str, reason: str = "") -> 
             raise Refused(
                 f"{voice.identity.name} asked for the plan {sha256[:12]} and cannot approve it; someone else has to."
             )
-    known = Standing.of(evidence.entries())
-    counting = [known.approvers(plan, name) for name in plan.services]
-    if all(any(_by(entry) == _key(voice) for entry in entries) for entries in counting):
-        return Said(False, f"{voice.identity.name} has approved the plan {sha256[:12]} already")
-    return _say(evidence, voice, "approved", {"plan": sha256, "reason": reason}, f"the plan {sha256[:12]} is approved")
+    who, data = voice.identity.name, {"plan": sha256, "reason": reason}
+    known = Standing.of(evidence.entries(), voice.has_signed)
+    if _counts(voice, [known.approvers(plan, name) for name in plan.services], all):
+        return Said(False, f"{who} has approved the plan {sha256[:12]} already")
+    return _say(evidence, voice, "approved", data, f"{who} approves the plan {sha256[:12]}")
 
 
 def withdraw(evidence: Evidence, voice: Voice, sha256: str, reason: str) -> Said:
-    """Withdraw one's own approval.
+    """Withdraw one's own approval. What was promoted with it stays.
 
     :raises Refused: there is no such plan, or no reason is given.
     """
-    _plan(evidence, sha256)
+    plan = _plan(evidence, sha256)
     _require_reason(reason, "An approval is withdrawn with a reason")
-    if _key(voice) not in Standing.of(evidence.entries()).approvals.get(sha256, {}):
-        return Said(False, f"{voice.identity.name} has not approved the plan {sha256[:12]}")
-    data = {"plan": sha256, "reason": reason}
-    return _say(evidence, voice, "approval_withdrawn", data, f"the approval of {sha256[:12]} is withdrawn")
+    who, data = voice.identity.name, {"plan": sha256, "reason": reason}
+    known = Standing.of(evidence.entries(), voice.has_signed)
+    if not _counts(voice, [known.approvers(plan, name) for name in plan.services], any):
+        return Said(False, f"there is no approval of the plan {sha256[:12]} by {who} to withdraw")
+    return _say(evidence, voice, "approval_withdrawn", data, f"{who} withdraws the approval of the plan {sha256[:12]}")
 
 
 def override(evidence: Evidence, voice: Voice, sha256: str, reason: str) -> Said:
@@ -75,14 +78,28 @@ def override(evidence: Evidence, voice: Voice, sha256: str, reason: str) -> Said
     """
     plan = _plan(evidence, sha256)
     _require_reason(reason, "A freeze is overridden with a reason")
-    known = Standing.of(evidence.entries())
-    counting = [known.overriders(plan, name) for name in plan.services]
-    if all(any(_by(entry) == _key(voice) for entry in entries) for entries in counting):
-        return Said(False, f"{voice.identity.name} has overridden the freeze for {sha256[:12]} already")
-    data = {"plan": sha256, "reason": reason}
-    return _say(
-        evidence, voice, "overridden", data, f"the freeze is overridden for {sha256[:12]}, if two people say so"
-    )
+    who, data = voice.identity.name, {"plan": sha256, "reason": reason}
+    known = Standing.of(evidence.entries(), voice.has_signed)
+    if _counts(voice, [known.overriders(plan, name) for name in plan.services], all):
+        return Said(
+            False, f"{who} overrides the freeze for the plan {sha256[:12]} already; a second person has to, too"
+        )
+    said = f"{who} overrides the freeze for the plan {sha256[:12]}, which counts once two people do"
+    return _say(evidence, voice, "overridden", data, said)
+
+
+def withdraw_override(evidence: Evidence, voice: Voice, sha256: str, reason: str) -> Said:
+    """Withdraw one's own override of freezes and stops.
+
+    :raises Refused: there is no such plan, or no reason is given.
+    """
+    plan = _plan(evidence, sha256)
+    _require_reason(reason, "An override is withdrawn with a reason")
+    who, data = voice.identity.name, {"plan": sha256, "reason": reason}
+    known = Standing.of(evidence.entries(), voice.has_signed)
+    if not _counts(voice, [known.overriders(plan, name) for name in plan.services], any):
+        return Said(False, f"there is no override for the plan {sha256[:12]} by {who} to withdraw")
+    return _say(evidence, voice, "override_withdrawn", data, f"{who} withdraws the override for the plan {sha256[:12]}")
 
 
 def veto(evidence: Evidence, voice: Voice, digest: str, reason: str) -> Said:
@@ -104,7 +121,7 @@ def lift(evidence: Evidence, voice: Voice, digest: str, reason: str) -> Said:
     """
     checked_digest(digest)
     _require_reason(reason, "A veto is lifted with a reason")
-    known = Standing.of(evidence.entries()).vetoes.get(digest)
+    known = _not_ended_by(evidence, voice).vetoes.get(digest)
     if known is None:
         return Said(False, f"{short(digest)} is not vetoed")
     _require_equal(voice, known, f"The veto of {short(digest)}")
@@ -132,12 +149,31 @@ def resume(evidence: Evidence, voice: Voice, service: str | None, reason: str) -
     """
     _require_reason(reason, "The line is started again with a reason")
     what = service or "all services"
-    known = Standing.of(evidence.entries()).stops.get(service or "")
+    known = _not_ended_by(evidence, voice).stops.get(service or "")
     if known is None:
         return Said(False, f"the line is not stopped for {what}")
     _require_equal(voice, known, f"The stop for {what}")
     data = {"reason": reason} | ({"service": service} if service else {})
     return _say(evidence, voice, "resumed", data, f"the line runs again for {what}")
+
+
+def last_deployed(evidence: Evidence, service: str) -> str:
+    """Return the digest that was deployed to the sandbox last, as the ledger says.
+
+    :raises Refused: nothing was.
+    """
+    evidence.require_sound()
+    deployed = (entry.data for entry in evidence.entries() if entry.event == "deployed")
+    digests = [data.get("digest") for data in deployed if data.get("service") == service]
+    if not digests:
+        raise Refused(f"The ledger has no deployment of '{service}' to the sandbox; name the digest with -e digest=….")
+    return str(digests[-1])
+
+
+def is_known(evidence: Evidence, digest: str) -> bool:
+    """Return whether anything but a veto is about this artifact; with a typing error in the digest nothing is."""
+    about = (entry.event for entry in evidence.entries() if entry.data.get("digest") == digest)
+    return any(event not in ("vetoed", "veto_lifted") for event in about)
 
 
 def _plan(evidence: Evidence, sha256: str) -> Plan:
@@ -148,10 +184,10 @@ def _plan(evidence: Evidence, sha256: str) -> Plan:
 def _say(evidence: Evidence, voice: Voice, event: str, data: dict[str, Any], reason: str) -> Said:
     if evidence.read_only:
         return Said(True, f"{reason} (not in check mode)")
-    full = data | {"by": voice.identity.as_dict()}
+    full, identity = data | {"by": voice.identity.as_dict()}, str(uuid.uuid4())
     if voice.sign is not None:
-        full["signed"] = voice.sign(statement(event, full))
-    return Said(True, reason, evidence.record(event, full))
+        full["signed"] = voice.sign(event, full, identity)
+    return Said(True, reason, evidence.record(event, full, id=identity))
 
 
 def _require_reason(reason: str, sentence: str) -> None:
@@ -165,9 +201,18 @@ def _require_equal(voice: Voice, known: Entry, what: str) -> None:
         raise Refused(f"{what} was made by {by['name']} with a Vault identity; undo it with one, too (option vault).")
 
 
-def _key(voice: Voice) -> str:
-    return voice.identity.entity or voice.identity.name
+def _not_ended_by(evidence: Evidence, voice: Voice) -> Standing:
+    """Return the vetoes and stops that this very person has not ended yet.
+
+    That another has is not enough: who asks for a promotion does not clear their own way, see ``clears_the_way``.
+    """
+    return Standing.of(evidence.entries(), voice.has_signed, lambda made, undo: _is_by(voice, undo))
 
 
-def _by(entry: Entry) -> str:
-    return str(entry.data["by"].get("entity") or entry.data["by"]["name"])
+def _counts(voice: Voice, counting: list[list[Entry]], of: Callable[[Iterable[bool]], bool]) -> bool:
+    """Return whether the person is among those who count, for ``any`` or ``all`` of the services."""
+    return of(any(_is_by(voice, entry) for entry in entries) for entries in counting)
+
+
+def _is_by(voice: Voice, entry: Entry) -> bool:
+    return person_of(entry) == (voice.identity.entity or voice.identity.name)

@@ -6,12 +6,16 @@
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ..services.model import Service, find_service, known_services
+from .identity import Sign
 from .model import SANDBOX, Refused
 from .plan import Plan, Requester, describe, differences, keep_plan, load_plan, policy_differences, seal
+from .standing import Standing
 
 if TYPE_CHECKING:
     from .engine import Promoter
@@ -20,14 +24,21 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 def make_plan(
-    promoter: Promoter, names: Sequence[str], digests: Mapping[str, str], requester: Requester
+    promoter: Promoter,
+    names: Sequence[str],
+    digests: Mapping[str, str],
+    requester: Requester,
+    sign: Sign | None = None,
 ) -> tuple[Plan, bool]:
     """Seal a plan for ``names`` and return it, and whether an entry was written for it.
 
-    The plan of one service that nobody has to approve gets no entry of its own: its request is one.
+    The plan of one service that nobody has to approve gets no entry of its own: its request is one. Where people have
+    to approve, who asks signs the entry, or anyone could ask in another's name and then approve.
 
     :param digests: artifacts by service, where it is not what sandbox runs.
-    :raises Refused: nothing is deployed in sandbox, a dependency is unknown, or there is a circle.
+    :param sign: how the requester signs; needed where people have to approve.
+    :raises Refused: nothing is deployed in sandbox, a dependency is unknown, there is a circle, or nobody proved to be
+        who asks though people have to approve.
     :raises GoldenGooseError: a service is unknown or malformed, or the cluster does not answer.
     """
     evidence = promoter.evidence
@@ -39,15 +50,21 @@ def make_plan(
             items[name] = present(promoter, service, digests.get(name))
     with evidence.refusing(", ".join(items)):
         plan = seal(items, promoter.policy, requester, known_services(promoter.services_dir))
+        _require_proven(plan)
+    known = evidence.ledger.find(plan.entry_id) is not None
+    # An entry that someone wrote past this module does not keep the requester from signing another.
+    new = not (Standing.of(evidence.entries()).is_proven(plan) if promoter.policy.quorum else known)
     if promoter.dry_run:
-        return plan, _announced(promoter, plan) and evidence.ledger.find(plan.entry_id) is None
+        return plan, _announced(promoter, plan) and new
     keep_plan(evidence, plan)
     if not _announced(promoter, plan):
         return plan, False
-    known = evidence.ledger.find(plan.entry_id) is not None
-    if not known:
-        evidence.record("planned", planned_data(plan), id=plan.entry_id)
-    return plan, not known
+    if new:
+        identity, data = str(uuid.uuid4()) if known else plan.entry_id, planned_data(plan)
+        if promoter.policy.quorum and sign:
+            data["signed"] = sign("planned", data, identity)
+        evidence.record("planned", data, id=identity)
+    return plan, new
 
 
 def planned_data(plan: Plan) -> dict[str, Any]:
@@ -60,6 +77,7 @@ def planned_data(plan: Plan) -> dict[str, Any]:
         "policy": plan.policy["id"],
         "quorum": plan.policy["quorum"],
         "requested_by": plan.requester.name,
+        "by": asdict(plan.requester),
         "sealed_plan": reference(plan),
     }
 
@@ -97,11 +115,7 @@ def plan_of_request(
                 f"{'; '.join(changed)}; seal a new plan.",
                 differs=changed,
             )
-    if plan.policy["quorum"] and not plan.requester.entity:
-        raise Refused(
-            f"{name} needs {plan.policy['quorum']} approvals, so who asks has to be proven, too: seal the plan with "
-            "promotion_plan and the Vault identity of the requester."
-        )
+    _require_proven(plan)
     return plan
 
 
@@ -124,6 +138,16 @@ def checked_digest(digest: str) -> str:
     if not _DIGEST.fullmatch(digest):
         raise Refused(f"'{digest}' is not the digest of an image; give sha256:<64 hexadecimal digits>.")
     return digest
+
+
+def _require_proven(plan: Plan) -> None:
+    quorum, names = plan.policy["quorum"], ", ".join(plan.services)
+    if quorum and not plan.requester.entity:
+        raise Refused(
+            f"{names} needs approval by {quorum} other people, so who asks has to be proven, too, and the login "
+            f"{plan.requester.name} proves nothing: log in to Vault, seal the plan with playbooks/plan.yml, and pass "
+            "its hash on with -e plan=<hash>."
+        )
 
 
 def _announced(promoter: Promoter, plan: Plan) -> bool:

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ..ledger import Entry
+from .identity import looks_signed
 from .model import short, stamp
 from .plan import Plan, Requester
 from .windows import frozen_until
@@ -26,26 +27,35 @@ PEOPLE_SECONDS = 60
 class Standing:
     """What stands at the end of the ledger.
 
-    ``approvals`` and ``overrides`` are by plan and then by person; ``stops`` by service, the line as a whole under "".
+    ``approvals`` and ``overrides`` are by plan and then by person, given and withdrawn, oldest first; ``seals`` are by
+    plan, ``vetoes`` by digest, ``stops`` by service, the line as a whole under "".
     """
 
-    approvals: dict[str, dict[str, Entry]] = field(default_factory=dict)
-    overrides: dict[str, dict[str, Entry]] = field(default_factory=dict)
+    approvals: dict[str, dict[str, list[Entry]]] = field(default_factory=dict)
+    overrides: dict[str, dict[str, list[Entry]]] = field(default_factory=dict)
+    seals: dict[str, list[Entry]] = field(default_factory=dict)
     vetoes: dict[str, Entry] = field(default_factory=dict)
     stops: dict[str, Entry] = field(default_factory=dict)
     spent: dict[tuple[str, str], int] = field(default_factory=dict)
-    trusted: Callable[[Entry], bool] = bool
+    trusted: Callable[[Entry], bool] = looks_signed
+    clears: Callable[[Entry, Entry], bool] = lambda made, undo: True
 
     @classmethod
-    def of(cls, entries: Iterable[Entry], trusted: Callable[[Entry], bool] = bool) -> Standing:
+    def of(
+        cls,
+        entries: Iterable[Entry],
+        trusted: Callable[[Entry], bool] = looks_signed,
+        clears: Callable[[Entry, Entry], bool] = lambda made, undo: True,
+    ) -> Standing:
         """Fold the entries of a ledger, oldest first.
 
         What lacks what its kind has to say (an entry that someone wrote past the modules) says nothing.
 
-        :param trusted: whether what an entry says is really of the person that it names; by default it is
-            believed. Asked only where it matters.
+        :param trusted: whether what an entry says is really of the person that it names; by default a signature is
+            believed unseen. Asked only where it matters.
+        :param clears: whether a veto or stop is ended by the entry that says so, see ``clears_the_way``.
         """
-        standing = cls(trusted=trusted)
+        standing = cls(trusted=trusted, clears=clears)
         for entry in entries:
             event = str(entry.data.get("event"))
             if event in _TAKE and _is_complete(event, entry.data):
@@ -60,12 +70,23 @@ class Standing:
         return self._others(self.approvals, plan, service)
 
     def overriders(self, plan: Plan, service: str) -> list[Entry]:
-        """Return the overrides of freezes and stops that count, one a person."""
-        return self._others(self.overrides, plan, service, requester_counts=True)
+        """Return the overrides of freezes and stops that count, one a person.
+
+        One that was given before the line was stopped is of another freeze.
+        """
+        since = max((stop.sequence for stop in self._stops_of(service)), default=-1)
+        return self._others(self.overrides, plan, service, since, requester_counts=True)
 
     def stop_of(self, service: str) -> Entry | None:
         """Return the stop of the line that ``service`` is under."""
-        return self.stops.get("") or self.stops.get(service)
+        return next(iter(self._stops_of(service)), None)
+
+    def is_proven(self, plan: Plan) -> bool:
+        """Return whether who asked for the plan is really the person that it names: they have signed the sealing."""
+        return any(
+            entry.data["by"].get("entity") == plan.requester.entity and self.trusted(entry)
+            for entry in self.seals.get(plan.sha256, ())
+        )
 
     def summary(self, plan: Plan, service: str) -> dict[str, Any]:
         """Return what the started entry says of people: the quorum, who approved, and who overrode."""
@@ -74,27 +95,53 @@ class Standing:
         overrides = [{"by": e.data["by"], "entry": e.id} for e in self.overriders(plan, service)]
         return {"approvals": {"quorum": quorum, "given": approvals}} | ({"overrides": overrides} if overrides else {})
 
+    def _stops_of(self, service: str) -> list[Entry]:
+        return [self.stops[key] for key in ("", service) if key in self.stops]
+
     def _others(
-        self, said: Mapping[str, dict[str, Entry]], plan: Plan, service: str, requester_counts: bool = False
+        self,
+        said: Mapping[str, dict[str, list[Entry]]],
+        plan: Plan,
+        service: str,
+        since: int = -1,
+        requester_counts: bool = False,
     ) -> list[Entry]:
-        after = self.spent.get((plan.sha256, service), -1)
-        return [
-            entry
-            for entry in said.get(plan.sha256, {}).values()
-            if entry.sequence > after
-            and (requester_counts or not same_person(entry.data["by"], plan.requester))
-            and self.trusted(entry)
-        ]
+        after = max(since, self.spent.get((plan.sha256, service), -1))
+        # By name: a person with two entities is still one.
+        found: dict[str, Entry] = {}
+        for entries in said.get(plan.sha256, {}).values():
+            # What was written past the modules neither gives nor withdraws.
+            entry = next((entry for entry in reversed(entries) if self.trusted(entry)), None)
+            if entry is None or entry.data["event"] in _WITHDRAWN or entry.sequence <= after:
+                continue
+            if requester_counts or not same_person(entry.data["by"], plan.requester):
+                found.setdefault(str(entry.data["by"]["name"]).casefold(), entry)
+        return list(found.values())
 
 
 def same_person(by: Mapping[str, Any], requester: Requester) -> bool:
-    """Return whether who approves is who asked. The one place where this is decided.
+    """Return whether who approves, or clears the way, is who asked. The one place where this is decided.
 
     Names are compared as well as entities: a person can have two ways in, and two entities.
     """
     if by.get("entity") and by["entity"] == requester.entity:
         return True
     return str(by.get("name", "")).casefold() == requester.name.casefold()
+
+
+def clears_the_way(plan: Plan | None) -> Callable[[Entry, Entry], bool]:
+    """Return the function that tells whether what ends a veto or stop (the second entry) counts for ``plan``.
+
+    Nobody clears their own way: what others have vetoed or stopped and who asks has ended still stands for who asks,
+    until someone else ends it, too.
+    """
+
+    def clears(made: Entry, undo: Entry) -> bool:
+        if plan is None or not same_person(undo.data["by"], plan.requester):
+            return True
+        return same_person(made.data["by"], plan.requester)
+
+    return clears
 
 
 def veto_finding(standing: Standing, digest: str) -> dict[str, Any] | None:
@@ -133,6 +180,12 @@ def freeze_finding(standing: Standing, plan: Plan, service: str, now: datetime) 
 def approvals_finding(standing: Standing, plan: Plan, service: str, now: datetime) -> dict[str, Any] | None:
     """Return the shortfall that a missing approval is, or None when the quorum is reached."""
     quorum = int(plan.policy["quorum"])
+    if quorum and not standing.is_proven(plan):
+        reason = (
+            f"{plan.requester.name} has not signed that they ask for the plan {plan.sha256[:12]} (required: a "
+            "signature of who asks); seal it with playbooks/plan.yml and one's own Vault identity"
+        )
+        return _finding("approvals", "deny", reason, {"signed": False}, {"signed": True, "plan": plan.sha256})
     approvers = standing.approvers(plan, service)
     if len(approvers) >= quorum:
         return None
@@ -168,21 +221,14 @@ def _finding(
     return finding | ({"next_check": stamp(again)} if again else {})
 
 
-def _person(entry: Entry) -> str:
+def person_of(entry: Entry) -> str:
+    """Return who says it: Vault's id of the person, or a login's name."""
     by = entry.data["by"]
     return str(by.get("entity") or by["name"])
 
 
-def _approved(standing: Standing, entry: Entry) -> None:
-    standing.approvals.setdefault(entry.data["plan"], {})[_person(entry)] = entry
-
-
-def _withdrawn(standing: Standing, entry: Entry) -> None:
-    standing.approvals.get(entry.data["plan"], {}).pop(_person(entry), None)
-
-
-def _overridden(standing: Standing, entry: Entry) -> None:
-    standing.overrides.setdefault(entry.data["plan"], {})[_person(entry)] = entry
+def _heard(said: dict[str, dict[str, list[Entry]]], entry: Entry) -> None:
+    said.setdefault(entry.data["plan"], {}).setdefault(person_of(entry), []).append(entry)
 
 
 def _completed(standing: Standing, entry: Entry) -> None:
@@ -198,17 +244,20 @@ def _stand(said: dict[str, Entry], subject: str, entry: Entry) -> None:
 def _undo(standing: Standing, said: dict[str, Entry], subject: str, entry: Entry) -> None:
     """End a veto or stop. What a person at Vault said is undone only by what is proven to be a person's, too."""
     known = said.get(subject)
-    if known is None:
+    if known is None or not standing.clears(known, entry):
         return
     proven = bool(entry.data["by"].get("entity")) and standing.trusted(entry)
     if proven or not known.data["by"].get("entity"):
         del said[subject]
 
 
+_WITHDRAWN = frozenset({"approval_withdrawn", "override_withdrawn"})
 _TAKE: dict[str, Callable[[Standing, Entry], object]] = {
-    "approved": _approved,
-    "approval_withdrawn": _withdrawn,
-    "overridden": _overridden,
+    "planned": lambda standing, entry: standing.seals.setdefault(entry.data["plan"], []).append(entry),
+    "approved": lambda standing, entry: _heard(standing.approvals, entry),
+    "approval_withdrawn": lambda standing, entry: _heard(standing.approvals, entry),
+    "overridden": lambda standing, entry: _heard(standing.overrides, entry),
+    "override_withdrawn": lambda standing, entry: _heard(standing.overrides, entry),
     "completed": _completed,
     "vetoed": lambda standing, entry: _stand(standing.vetoes, entry.data["digest"], entry),
     "veto_lifted": lambda standing, entry: _undo(standing, standing.vetoes, entry.data["digest"], entry),
@@ -217,9 +266,11 @@ _TAKE: dict[str, Callable[[Standing, Entry], object]] = {
 }
 # What an entry of each kind names, beside who says it and why.
 _SUBJECT = {
+    "planned": "plan",
     "approved": "plan",
     "approval_withdrawn": "plan",
     "overridden": "plan",
+    "override_withdrawn": "plan",
     "completed": "service",
     "vetoed": "digest",
     "veto_lifted": "digest",
@@ -233,4 +284,6 @@ def _is_complete(event: str, data: Mapping[str, Any]) -> bool:
         return False
     by = data.get("by")
     said = isinstance(by, Mapping) and isinstance(by.get("name"), str) and isinstance(by.get("entity", ""), str)
-    return event == "completed" or (said and isinstance(data.get("reason"), str))
+    if event in ("completed", "planned"):
+        return event == "completed" or said
+    return said and isinstance(data.get("reason"), str)

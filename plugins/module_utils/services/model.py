@@ -105,18 +105,26 @@ def find_service(services_dir: Path, name: str) -> Service:
 
     :raises GoldenGooseError: no folder has this name, or its service.yml is malformed or names another.
     """
+    require_known(services_dir, name)
     folder = services_dir / name
-    # A name such as ../x would leave the folder; compared with the listing, it is merely unknown.
-    known = known_services(services_dir)
-    if name not in known:
-        listing = ", ".join(known) if known else "none"
-        raise GoldenGooseError(f"There is no service '{name}' in {services_dir}; known are: {listing}.")
     service = load_service(folder)
     if service.name != name:
         raise GoldenGooseError(
             f"{folder / DESCRIPTION}: name is '{service.name}', but the folder is called '{name}'; make them the same."
         )
     return service
+
+
+def require_known(services_dir: Path, name: str) -> None:
+    """Refuse a name that no folder has, whatever its service.yml says.
+
+    :raises GoldenGooseError: naming those that are known.
+    """
+    # A name such as ../x would leave the folder; compared with the listing, it is merely unknown.
+    known = known_services(services_dir)
+    if name not in known:
+        listing = ", ".join(known) if known else "none"
+        raise GoldenGooseError(f"There is no service '{name}' in {services_dir}; known are: {listing}.")
 
 
 def known_services(services_dir: Path) -> list[str]:

@@ -6,13 +6,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from ansible_collections.golden_goose.compliance.plugins.module_utils.ledger import Entry
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.engine import Denied, Waiting
-from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.identity import Identity
+from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.identity import (
+    Identity,
+    key_of,
+    statement,
+)
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.model import SANDBOX, Refused
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.people import (
     Voice,
@@ -23,6 +28,7 @@ from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.
     stop,
     veto,
     withdraw,
+    withdraw_override,
 )
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.plan import Requester
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.policy import Policy
@@ -38,22 +44,27 @@ ALICE = Requester("alice", "e-alice")
 def person(name: str, entity: str | None = None) -> Voice:
     """Return someone whose signature the bench's signer accepts."""
     who = entity or f"e-{name}"
-    key = f"approver-{who}"
 
-    def sign(data: bytes) -> dict[str, Any]:
-        return {"signature": f"by-{key}-{hashlib.sha256(data).hexdigest()}", "key": key, "key_version": 1}
+    def sign(event: str, data: Mapping[str, Any], id: str) -> dict[str, Any]:
+        key, said = key_of(event, who), statement(event, data, id)
+        return {"signature": f"by-{key}-{hashlib.sha256(said).hexdigest()}", "key": key, "key_version": 1}
 
-    return Voice(Identity(name, who, "userpass"), sign)
+    def has_signed(entry: Entry) -> bool:
+        signed = entry.data.get("signed")
+        return bool(signed and signed == sign(entry.data["event"], entry.data, entry.id))
+
+    return Voice(Identity(name, who, "userpass"), sign, has_signed)
 
 
 BOB, CAROL = person("bob"), person("carol")
+ASKS = person("alice").sign
 
 
 @pytest.fixture
 def plan(bench: Bench) -> str:
     """A sealed plan that alice asked for and two people have to approve."""
     bench.policy = Policy(quorum=2, gates=(*bench.policy.gates[:-1], "approvals", "chain"))
-    return make_plan(bench.promoter, ["svc"], {}, ALICE)[0].sha256
+    return make_plan(bench.promoter, ["svc"], {}, ALICE, ASKS)[0].sha256
 
 
 def run(bench: Bench, plan: str) -> Any:
@@ -146,7 +157,7 @@ def test_an_approval_of_another_plan_does_not_count(bench: Bench, plan: str) -> 
     approve(bench.evidence, BOB, plan)
     approve(bench.evidence, CAROL, plan)
     bench.cluster.run(SANDBOX, "svc", D2)
-    other = make_plan(bench.promoter, ["svc"], {}, ALICE)[0].sha256
+    other = make_plan(bench.promoter, ["svc"], {}, ALICE, ASKS)[0].sha256
     assert other != plan
     with pytest.raises(Waiting, match="approvals: 0 "):
         run(bench, other)
@@ -162,8 +173,80 @@ def test_an_approval_is_used_up_by_the_promotion_it_was_for(bench: Bench, plan: 
 
 
 def test_with_a_quorum_who_asks_has_to_be_proven(bench: Bench, plan: str) -> None:
-    with pytest.raises(Refused, match="needs 2 approvals, so who asks has to be proven"):
+    with pytest.raises(Refused, match="needs approval by 2 other people, so who asks has to be proven"):
         bench.promoter.request("svc", None, "root")
+
+
+def test_with_a_quorum_nothing_is_sealed_for_who_is_not_proven(bench: Bench, plan: str) -> None:
+    with pytest.raises(Refused, match=r"the login root proves nothing: .*playbooks/plan\.yml"):
+        make_plan(bench.promoter, ["svc"], {}, Requester("root"))
+    assert bench.events()[-1] == "refused"
+
+
+@pytest.mark.parametrize("sign", [None, person("mallory").sign])
+def test_nobody_asks_in_anothers_name_and_then_approves(bench: Bench, plan: str, sign: Any) -> None:
+    # Mallory asks as carol, so that mallory's own approval would be another's.
+    forged, _ = make_plan(bench.promoter, ["svc"], {}, Requester("carol", "e-carol"), sign)
+    approve(bench.evidence, person("mallory"), forged.sha256)
+    approve(bench.evidence, BOB, forged.sha256)
+    with pytest.raises(Denied, match=r"gate approvals denies: carol has not signed that they ask for the plan"):
+        run(bench, forged.sha256)
+    assert bench.cluster.writes == []
+
+
+def test_who_asked_can_still_sign_what_was_sealed_past_the_module(bench: Bench, plan: str) -> None:
+    carol = Requester("carol", "e-carol")
+    assert make_plan(bench.promoter, ["svc"], {}, carol)[1]
+    sealed, changed = make_plan(bench.promoter, ["svc"], {}, carol, CAROL.sign)
+    assert changed
+    assert not make_plan(bench.promoter, ["svc"], {}, carol, CAROL.sign)[1]
+    for voice in (BOB, person("dave")):
+        approve(bench.evidence, voice, sealed.sha256)
+    assert run(bench, sealed.sha256).outcome == "compliant"
+
+
+def test_what_was_signed_cannot_be_said_again(bench: Bench, plan: str) -> None:
+    approve(bench.evidence, BOB, plan)
+    said = approve(bench.evidence, CAROL, plan).entry
+    withdraw(bench.evidence, CAROL, plan, "I read the wrong notes")
+    assert said is not None
+    bench.evidence.record("approved", {key: value for key, value in said.data.items() if key != "event"})
+    with pytest.raises(Waiting, match="approvals: 1 "):
+        run(bench, plan)
+    # Nor does it keep carol from approving after all.
+    assert approve(bench.evidence, CAROL, plan).changed
+    veto(bench.evidence, BOB, D1, "it loses orders")
+    lifted = lift(bench.evidence, CAROL, D1, "it was the database").entry
+    veto(bench.evidence, BOB, D1, "it was not")
+    assert lifted is not None
+    bench.evidence.record("veto_lifted", {key: value for key, value in lifted.data.items() if key != "event"})
+    with pytest.raises(Denied, match="vetoed by bob: it was not"):
+        run(bench, plan)
+
+
+@pytest.mark.parametrize("event", ["approved", "approval_withdrawn"])
+def test_what_is_written_past_the_module_takes_no_approval_away(bench: Bench, plan: str, event: str) -> None:
+    approve(bench.evidence, BOB, plan)
+    approve(bench.evidence, CAROL, plan)
+    bench.evidence.record(event, {"plan": plan, "reason": "x", "by": BOB.identity.as_dict()})
+    assert run(bench, plan).outcome == "compliant"
+
+
+def test_a_person_with_two_entities_counts_once(bench: Bench, plan: str) -> None:
+    approve(bench.evidence, BOB, plan)
+    approve(bench.evidence, person("Bob", "e-bobs-robot"), plan)
+    with pytest.raises(Waiting, match="approvals: 1 "):
+        run(bench, plan)
+
+
+def test_what_waits_says_what_to_run_with_the_whole_hash(bench: Bench, plan: str) -> None:
+    stop(bench.evidence, BOB, "svc", "orders are lost")
+    with pytest.raises(Waiting) as caught:
+        run(bench, plan)
+    said = str(caught.value)
+    assert f"someone other than alice runs ansible-playbook playbooks/approve.yml -e plan={plan};" in said
+    assert f"two people each run ansible-playbook playbooks/approve.yml -e plan={plan} -e override=true" in said
+    assert said.endswith(f"ansible-playbook playbooks/promote.yml -e plan={plan} goes on.")
 
 
 def test_a_vetoed_digest_is_not_promoted_until_the_veto_is_lifted(bench: Bench) -> None:
@@ -244,7 +327,7 @@ def test_the_line_of_another_service_does_not_matter(bench: Bench) -> None:
 
 def test_an_override_needs_a_reason_and_a_second_person(bench: Bench) -> None:
     stop(bench.evidence, BOB, None, "orders are lost")
-    plan = make_plan(bench.promoter, ["svc"], {}, ALICE)[0].sha256
+    plan = make_plan(bench.promoter, ["svc"], {}, ALICE, ASKS)[0].sha256
     with pytest.raises(Refused, match="overridden with a reason"):
         override(bench.evidence, CAROL, plan, " ")
     override(bench.evidence, CAROL, plan, "this is the repair")
@@ -257,10 +340,52 @@ def test_an_override_needs_a_reason_and_a_second_person(bench: Bench) -> None:
     assert {item["by"]["name"] for item in started["overrides"]} == {"alice", "carol"}
 
 
-@pytest.mark.parametrize("say", [veto, lift, stop, resume, override])
+def test_an_override_is_of_the_stop_that_was_there_and_can_be_withdrawn(bench: Bench) -> None:
+    plan = make_plan(bench.promoter, ["svc"], {}, ALICE, ASKS)[0].sha256
+    stop(bench.evidence, BOB, None, "orders are lost")
+    for voice in (CAROL, person("alice")):
+        override(bench.evidence, voice, plan, "this is the repair")
+    resume(bench.evidence, BOB, None, "found it")
+    stop(bench.evidence, BOB, "svc", "lost again")
+    with pytest.raises(Waiting, match="lost again; 0 of 2 people override it"):
+        run(bench, plan)
+    for voice in (CAROL, person("alice")):
+        assert override(bench.evidence, voice, plan, "this is the repair of both").changed
+    assert withdraw_override(bench.evidence, CAROL, plan, "it is not").changed
+    assert not withdraw_override(bench.evidence, CAROL, plan, "it is not").changed
+    with pytest.raises(Waiting, match="1 of 2 people override it"):
+        run(bench, plan)
+    override(bench.evidence, BOB, plan, "I stopped it, and this may go")
+    assert run(bench, plan).outcome == "compliant"
+
+
+@pytest.mark.parametrize("voice", [person("alice"), person("alice", "e-x"), person("alices-robot", "e-alice")])
+def test_who_asks_does_not_clear_their_own_way(bench: Bench, voice: Voice) -> None:
+    plan = make_plan(bench.promoter, ["svc"], {}, ALICE, ASKS)[0].sha256
+    veto(bench.evidence, BOB, D1, "it loses orders")
+    stop(bench.evidence, BOB, "svc", "orders are lost")
+    assert lift(bench.evidence, voice, D1, "looks fine").changed
+    assert resume(bench.evidence, voice, "svc", "looks fine").changed
+    assert not resume(bench.evidence, voice, "svc", "looks fine").changed
+    with pytest.raises(Denied, match=r"vetoed by bob: it loses orders.*the line is stopped by bob: orders are lost"):
+        run(bench, plan)
+    assert bench.cluster.writes == []
+    assert lift(bench.evidence, CAROL, D1, "it was the database").changed
+    assert resume(bench.evidence, CAROL, "svc", "it was the database").changed
+    assert run(bench, plan).outcome == "compliant"
+
+
+def test_what_one_said_oneself_one_takes_back_oneself(bench: Bench) -> None:
+    plan = make_plan(bench.promoter, ["svc"], {}, ALICE, ASKS)[0].sha256
+    veto(bench.evidence, person("alice"), D1, "it loses orders")
+    lift(bench.evidence, person("alice"), D1, "it was the database")
+    assert run(bench, plan).outcome == "compliant"
+
+
+@pytest.mark.parametrize("say", [veto, lift, stop, resume, override, withdraw, withdraw_override])
 def test_nothing_of_that_kind_without_a_reason(bench: Bench, say: Callable[..., Any]) -> None:
-    plan = make_plan(bench.promoter, ["svc"], {}, ALICE)[0].sha256
-    subject: str | None = {veto: D1, lift: D1, override: plan}.get(say)
+    plan = make_plan(bench.promoter, ["svc"], {}, ALICE, ASKS)[0].sha256
+    subject: str | None = {veto: D1, lift: D1, stop: None, resume: None}.get(say, plan)
     with pytest.raises(Refused, match="reason"):
         say(bench.evidence, BOB, subject, "  ")
     assert "vetoed" not in bench.events()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from ..model import Verdict
-from ..standing import Standing, freeze_finding
+from ..standing import Standing, clears_the_way, freeze_finding
 from .context import GateContext, without_plan
 
 
@@ -16,7 +16,7 @@ def freeze(context: GateContext) -> Verdict:
     """Look at stops and windows; the choke point looks once more."""
     if context.plan is None:
         return without_plan("freeze")
-    standing = Standing.of(context.evidence.entries())
+    standing = Standing.of(context.evidence.entries(), clears=clears_the_way(context.plan))
     finding = freeze_finding(standing, context.plan, context.service.name, datetime.now(UTC))
     if finding:
         return Verdict(**finding)

@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 from ..model import Verdict
-from ..standing import Standing, veto_finding
+from ..standing import Standing, clears_the_way, veto_finding
 from .context import GateContext
 
 
 def veto(context: GateContext) -> Verdict:
     """Look for a veto of the digest; the choke point looks once more."""
-    finding = veto_finding(Standing.of(context.evidence.entries()), context.digest)
+    standing = Standing.of(context.evidence.entries(), clears=clears_the_way(context.plan))
+    finding = veto_finding(standing, context.digest)
     if finding:
         return Verdict(**finding)
     return Verdict("veto", "allow", "nobody has vetoed it (required: no veto)", {"veto": None}, {"veto": None})
