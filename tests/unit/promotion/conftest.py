@@ -9,7 +9,7 @@ import copy
 import hashlib
 import os
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -32,6 +32,7 @@ from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.engine import Promoter
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.evidence import Evidence
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.gates import GateContext, Scanners
+from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.identity import Sign, key_of, statement
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.model import (
     COMPLIANT,
     REQUIRED_GATES,
@@ -163,6 +164,16 @@ class FakeSigner:
             raise self.failure
         self.signed.append(data)
         return FakeSignature()
+
+
+def signing(entity: str) -> Sign:
+    """Return how a person signs so that ``FakeSigner`` finds it to be good."""
+
+    def sign(event: str, data: Mapping[str, Any], id: str) -> dict[str, Any]:
+        key, said = key_of(event, entity), statement(event, data, id)
+        return {"signature": f"by-{key}-{hashlib.sha256(said).hexdigest()}", "key": key, "key_version": 1}
+
+    return sign
 
 
 def deployment(name: str, image: str) -> dict[str, Any]:

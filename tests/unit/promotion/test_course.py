@@ -27,7 +27,7 @@ from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.policy import Policy
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.sealing import make_plan
 
-from .conftest import D1, D2
+from .conftest import D1, D2, signing
 from .kills import Keeping, fresh
 
 
@@ -93,7 +93,7 @@ def test_a_copy_that_cannot_be_written_is_told_and_what_is_complete_is_anchored(
 def test_with_a_quorum_the_plan_is_announced_and_the_call_waits_for_people(keeping: Keeping) -> None:
     keeping.policy = Policy(quorum=1)
     with pytest.raises(Waiting, match="gate approvals cannot tell"):
-        run_course(keeping.promoter, "svc", Requester("carol", "e-carol"), keeping.scanners)
+        run_course(keeping.promoter, "svc", Requester("carol", "e-carol"), keeping.scanners, sign=signing("e-carol"))
     assert story(keeping)[:2] == ["planned", "requested"]
     assert keeping.cluster.writes == []
 

@@ -24,10 +24,11 @@ from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.
     seal,
 )
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.policy import OwnGate, Policy
+from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.sealing import planned_data
 from ansible_collections.golden_goose.compliance.plugins.module_utils.services.model import load_service
 from ansible_collections.golden_goose.compliance.plugins.module_utils.services.source import source_digest
 
-from .conftest import D1, D2
+from .conftest import D1, D2, signing
 from .test_gates import CODE, HALF, SHELL, Lab
 from .test_more_gates import known, lab_with_image, osv
 from .test_people import BOB
@@ -55,6 +56,8 @@ def same(sentence: str) -> str:
 def sealed(lab: Lab, policy: Policy) -> Plan:
     plan = seal({"svc": describe(load_service(lab.folder), D1, D1)}, policy, Requester("alice", "e-alice"), ["svc"])
     keep_plan(lab.evidence, plan)
+    data = planned_data(plan)
+    lab.evidence.record("planned", data | {"signed": signing("e-alice")("planned", data, "x")})
     return plan
 
 

@@ -24,13 +24,13 @@ from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.
 
 from .conftest import D2, Bench
 from .kills import SYSTEM_CALLS, Keeping, Killer, Scenario, again, calm
-from .test_people import ALICE, BOB, CAROL
+from .test_people import ALICE, ASKS, BOB, CAROL
 
 
 def seal(bench: Bench) -> str:
     """Seal a plan that alice asks for and one other person has to approve."""
     bench.policy = Policy(quorum=1)
-    return make_plan(bench.promoter, ["svc"], {}, ALICE)[0].sha256
+    return make_plan(bench.promoter, ["svc"], {}, ALICE, ASKS)[0].sha256
 
 
 def sealing(bench: Bench) -> Callable[[], Any]:

@@ -5,19 +5,14 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from ansible_collections.golden_goose.compliance.plugins.module_utils.ledger import Entry
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.engine import Denied, Waiting
-from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.identity import (
-    Identity,
-    key_of,
-    statement,
-)
+from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.identity import Identity
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.model import SANDBOX, Refused
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.people import (
     Voice,
@@ -36,7 +31,7 @@ from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.sealing import make_plan
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.windows import frozen_until
 
-from .conftest import D1, D2, D3, Bench
+from .conftest import D1, D2, D3, Bench, signing
 
 ALICE = Requester("alice", "e-alice")
 
@@ -44,10 +39,7 @@ ALICE = Requester("alice", "e-alice")
 def person(name: str, entity: str | None = None) -> Voice:
     """Return someone whose signature the bench's signer accepts."""
     who = entity or f"e-{name}"
-
-    def sign(event: str, data: Mapping[str, Any], id: str) -> dict[str, Any]:
-        key, said = key_of(event, who), statement(event, data, id)
-        return {"signature": f"by-{key}-{hashlib.sha256(said).hexdigest()}", "key": key, "key_version": 1}
+    sign = signing(who)
 
     def has_signed(entry: Entry) -> bool:
         signed = entry.data.get("signed")
