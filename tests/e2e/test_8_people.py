@@ -10,6 +10,7 @@ quorum of one, and after a rollback with a quorum of two, in spite of a freeze.
 from __future__ import annotations
 
 import base64
+import time
 from typing import Any
 
 import hvac
@@ -35,7 +36,8 @@ def people(promoted: Instance) -> People:
     found.enrol("carol", "golden-goose-approver")
     found.enrol("mallory", "default")
     found.alias("alices-robot", "alice", "golden-goose-approver")
-    edit(promoted.copy_service(SERVICE) / "service.yml", 'version: "1.0.0"', 'version: "1.0.5"')
+    # New in every run, also where the instance was kept (GOLDEN_GOOSE_E2E_KEEP).
+    edit(promoted.copy_service(SERVICE) / "service.yml", 'version: "1.0.0"', f'version: "1.0.{int(time.time())}"')
     promoted.play("deploy", service=SERVICE)
     return found
 
@@ -147,7 +149,7 @@ def test_bob_approves_and_it_is_promoted(promoted: Instance, people: People, pla
     assert started["plan"] == plan
     assert started["approvals"]["quorum"] == 1
     [given] = started["approvals"]["given"]
-    assert given["by"] == {"name": "bob", "entity": people.entity("bob"), "method": "userpass"}
+    assert given["by"] == {"name": "bob", "entity": people.entity("bob"), "method": "token"}
     assert given["entry"] == promoted.entries("approved")[-1]["id"]
     assert _compliant(promoted) == digest
 
