@@ -89,7 +89,7 @@ class Refusal:
 
     def check(self, gate: str, says: str, sentence: str, observed: dict[str, Any], required: dict[str, Any]) -> None:
         """Require of one gate the sentence, and the same values in its verdict and in the refusal."""
-        assert re.search(rf"gate {gate} {says}: {sentence}(; gate |\.$)", self.message), self.message
+        assert re.search(rf"gate {gate} {says}: {sentence}(; gate |\.( Next: |$))", self.message), self.message
         (item,) = [item for item in self.data["denied"] if item["gate"] == gate]
         assert re.fullmatch(sentence, item["reason"])
         assert observed.items() <= item["observed"].items()
