@@ -14,9 +14,12 @@ from ansible_collections.golden_goose.compliance.plugins.module_utils.ledger imp
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.engine import Denied, Waiting
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.identity import Identity
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.model import SANDBOX, Refused
+from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.next_steps import briefing
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.people import (
     Voice,
     approve,
+    is_known,
+    last_deployed,
     lift,
     override,
     resume,
@@ -25,10 +28,11 @@ from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.
     withdraw,
     withdraw_override,
 )
-from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.plan import Requester
+from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.plan import Requester, load_plan
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.policy import Policy
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.rollback import roll_back
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.sealing import make_plan
+from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.standing import Standing
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.windows import frozen_until
 
 from .conftest import D1, D2, D3, Bench, signing
@@ -239,6 +243,37 @@ def test_what_waits_says_what_to_run_with_the_whole_hash(bench: Bench, plan: str
     assert f"someone other than alice runs ansible-playbook playbooks/approve.yml -e plan={plan};" in said
     assert f"two people each run ansible-playbook playbooks/approve.yml -e plan={plan} -e override=true" in said
     assert said.endswith(f"ansible-playbook playbooks/promote.yml -e plan={plan} goes on.")
+
+
+def test_a_briefing_counts_who_counts_and_says_what_comes_next(bench: Bench, plan: str) -> None:
+    promote = f"ansible-playbook playbooks/promote.yml -e plan={plan}"
+
+    def told() -> dict[str, Any]:
+        return briefing(load_plan(bench.evidence, plan), Standing.of(bench.evidence.entries()))
+
+    assert told() == {
+        "requested_by": "alice",
+        "approved_by": [],
+        "missing_approvals": 2,
+        "next": "2 more people, other than alice, to approve it with ansible-playbook playbooks/approve.yml "
+        f"-e plan={plan}; after that, {promote}",
+    }
+    approve(bench.evidence, BOB, plan)
+    assert (told()["approved_by"], told()["missing_approvals"]) == (["bob"], 1)
+    approve(bench.evidence, CAROL, plan)
+    assert told()["next"] == f"approved by bob, carol; promote it with {promote}"
+
+
+def test_what_was_deployed_last_stands_for_its_service(bench: Bench) -> None:
+    for service, digest in (("svc", D1), ("svc", D2), ("other", D3)):
+        bench.evidence.record("deployed", {"service": service, "digest": digest}, type="validation")
+    assert last_deployed(bench.evidence, "svc") == D2
+    with pytest.raises(Refused, match="has no deployment of 'x' to the sandbox; name the digest"):
+        last_deployed(bench.evidence, "x")
+    assert is_known(bench.evidence, D3)
+    unknown = f"sha256:{'9' * 64}"
+    veto(bench.evidence, BOB, unknown, "a typing error")
+    assert not is_known(bench.evidence, unknown)
 
 
 def test_a_vetoed_digest_is_not_promoted_until_the_veto_is_lifted(bench: Bench) -> None:
