@@ -56,11 +56,17 @@ def run_course(
     :raises GoldenGooseError: as ``make_plan``, ``Promoter.request``, ``evaluate`` and ``promote`` do.
     """
     with promoter.evidence.reading.once():
-        return _run(promoter, name, requester, scanners, digest, sealed)
+        return _run(promoter, name, requester, scanners, digest, sealed, sign)
 
 
 def _run(
-    promoter: Promoter, name: str, requester: Requester, scanners: Scanners, digest: str | None, sealed: str | None
+    promoter: Promoter,
+    name: str,
+    requester: Requester,
+    scanners: Scanners,
+    digest: str | None,
+    sealed: str | None,
+    sign: Sign | None,
 ) -> Course:
     if sealed is None:
         plan, planned = make_plan(promoter, [name], {name: digest} if digest else {}, requester, sign)

@@ -6,13 +6,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from .engine import Promoter
+from .next_steps import what_next
 from .plan import Plan, load_plan
 from .restore import record_rollback, restore, undo
 from .sets import is_done, latest, standing, to_take_back
-from .standing import Standing
+from .standing import Standing, clears_the_way, findings
 from .state import Promotion, fold, state_of
 
 
@@ -24,16 +26,17 @@ class Settled:
     outcomes: dict[str, dict[str, Any]]
     missing: list[str]
     taken_back: list[str]
+    next: str = ""
 
     def sentence(self) -> str:
-        """Return what became of the set, in one sentence."""
+        """Return what became of the set, in one sentence, and in another what people can do next."""
         count, total = len(self.plan.services) - len(self.missing), len(self.plan.services)
         said = f"{count} of {total} services of the plan {self.plan.sha256[:12]} are compliant"
         if not self.missing:
             return f"{said}."
         why = "; ".join(f"{name} is not ({self.outcomes[name]['reason']})" for name in self.missing)
         back = f"; taken back: {', '.join(self.taken_back)}" if self.taken_back else ""
-        return f"{said}: {why}{back}."
+        return f"{said}: {why}{back}.{self.next}"
 
 
 def settle(promoter: Promoter, sha256: str) -> Settled:
@@ -53,7 +56,8 @@ def settle(promoter: Promoter, sha256: str) -> Settled:
             _take_back(promoter, plan, promotion, f"{failed} of the same plan is not compliant: {before[failed]}")
     states = fold(promoter.evidence.entries())
     missing = [name for name in plan.services if not is_done(plan, name, states)]
-    outcomes = {}
+    people = Standing.of(promoter.evidence.entries(), clears=clears_the_way(plan))
+    outcomes, held = {}, list[dict[str, Any]]()
     for name in plan.services:
         newest = latest(plan, states.get(name))
         done = name not in missing
@@ -65,9 +69,13 @@ def settle(promoter: Promoter, sha256: str) -> Settled:
             "hash_chain_id": completed.hash if completed else None,
             "reason": standing(plan, name, states),
         }
+        if newest and newest.phase == "requested":
+            found = findings(people, plan, name, newest.digest, datetime.now(UTC))
+            outcomes[name]["reason"] = "; ".join([newest.phase, *(str(one["reason"]) for one in found)])
+            held += found
     for name in plan.services:
         promoter.runs.release(name)
-    return Settled(plan, outcomes, missing, [promotion.service for promotion in undone])
+    return Settled(plan, outcomes, missing, [promotion.service for promotion in undone], what_next(plan, held))
 
 
 def _take_back(promoter: Promoter, plan: Plan, promotion: Promotion, reason: str) -> None:

@@ -32,6 +32,7 @@ from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.policy import Policy
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.rollback import roll_back
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.sealing import make_plan
+from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.settle import settle
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.standing import Standing
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.windows import frozen_until
 
@@ -274,6 +275,19 @@ def test_what_was_deployed_last_stands_for_its_service(bench: Bench) -> None:
     unknown = f"sha256:{'9' * 64}"
     veto(bench.evidence, BOB, unknown, "a typing error")
     assert not is_known(bench.evidence, unknown)
+
+
+def test_a_set_that_waits_for_people_says_so_with_the_whole_hash(bench: Bench, plan: str) -> None:
+    bench.add("other", D2, [])
+    both = make_plan(bench.promoter, ["svc", "other"], {}, ALICE, ASKS)[0]
+    for name in both.services:
+        bench.promoter.request(name, None, ALICE, both.sha256)
+    approve(bench.evidence, BOB, both.sha256)
+    settled = settle(bench.promoter, both.sha256)
+    waits = f"requested; approvals: 1 of the plan {both.sha256[:12]} by others than alice (required: 2)"
+    assert [settled.outcomes[name]["reason"] for name in both.services] == [waits, waits]
+    assert f"0 of 2 services of the plan {both.sha256[:12]} are compliant: other is not ({waits})" in settled.sentence()
+    assert f"runs ansible-playbook playbooks/approve.yml -e plan={both.sha256};" in settled.sentence()
 
 
 def test_a_vetoed_digest_is_not_promoted_until_the_veto_is_lifted(bench: Bench) -> None:
