@@ -54,8 +54,8 @@ molecule: setup  ## Roles on systemd containers
 	@for scenario in $(SCENARIOS); do echo "== molecule $$scenario"; $(BIN)/molecule test -s $$scenario; done
 
 .PHONY: fuzz
-fuzz: setup  ## Parser and verifier against made-up bytes, SECONDS_EACH=20
-	@for target in parser verifier; do $(BIN)/python tests/fuzz $$target -max_total_time=$(or $(SECONDS_EACH),20); done
+fuzz: setup  ## Parser, verifier and repair against made-up bytes, SECONDS_EACH=20
+	@for target in parser shapes verifier segments; do $(BIN)/python tests/fuzz $$target -max_total_time=$(or $(SECONDS_EACH),20); done
 
 .PHONY: bench
 bench: setup binaries  ## Speed of ledger, planning and promotion (a set of SERVICES=100); kept in .cache/bench

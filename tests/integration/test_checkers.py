@@ -10,6 +10,7 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.golden_goose.compliance.plugins.module_utils.evidence.proofs import inclusion_proof
@@ -23,6 +24,7 @@ from ansible_collections.golden_goose.compliance.plugins.module_utils.ledger imp
 )
 
 from tests.unit.ledger.second_place import Memory
+from tests.vectors.damage import BAD_SEGMENTS, VECTORS, damaged
 
 from .checkers import Checker, build, fsck_says
 
@@ -144,6 +146,29 @@ def test_each_segment_is_a_log_of_its_own(
     with contextlib.suppress(subprocess.TimeoutExpired):
         assert not fsck_says(fsck, segment, key)
     assert verify(tmp_path / "l").state in ("broken", "incomplete")
+
+
+@pytest.mark.parametrize("vector", BAD_SEGMENTS, ids=lambda vector: vector["name"])
+def test_the_vectors_one_log_each(sumdb: Checker, tmp_path: Path, vector: dict[str, Any]) -> None:
+    """What is wrong within one segment they see in its log; what is between segments only who looks at all of them."""
+    root, base = damaged(vector, tmp_path / "l"), heads.keys(VECTORS / "segments")[0]
+    checked = 0
+    for number in segments.numbers(root):
+        folder = segments.place(root, number)
+        if not (folder / "checkpoint").is_file():
+            continue
+        key = base.of((folder / "checkpoint").read_text().partition("\n")[0])
+        said = sumdb.run(str(folder), str(key))
+        assert said.returncode == (1 if number == vector["log"] else 0), (number, said.stdout, said.stderr)
+        checked += 1
+    assert checked > 0
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_the_good_vector_one_log_each(fsck: Checker, sumdb: Checker, number: int) -> None:
+    folder = segments.place(VECTORS / "segments", number)
+    assert fsck_says(fsck, folder, _key(folder))
+    assert sumdb.run(str(folder), _key(folder)).returncode == 0
 
 
 def test_another_key_is_refused(sumdb: Checker, fsck: Checker, ledger: Path) -> None:

@@ -74,8 +74,8 @@ def backup(ledger: Ledger, target: Path | str, full: bool | None = None) -> Back
     :raises LedgerError: the copy cannot be written, or does not verify.
     """
     folder = Path(target)
-    if folder.resolve() == ledger.path.resolve():
-        raise LedgerError(f"The backup of {ledger.path} cannot be the ledger itself; give another folder.")
+    if folder.resolve() == ledger.root.resolve():
+        raise LedgerError(f"The backup of {ledger.root} cannot be the ledger itself; give another folder.")
     link.require(ledger.root, [one.number for one in (*ledger.earlier, ledger)])
     chain = [*ledger.earlier, ledger]
     done = [_backup(segment, folder, full, chain[number:]) for number, segment in enumerate(chain, start=1)]
@@ -92,6 +92,11 @@ def backup(ledger: Ledger, target: Path | str, full: bool | None = None) -> Back
 def _backup(ledger: Ledger, root: Path, full: bool | None, later: Sequence[Ledger]) -> BackupReport:
     """Bring the copy of one segment up to date; ``root`` is the folder of the whole copy, ``later`` come after it."""
     folder = segments.place(root, ledger.number)
+    if folder.resolve() == ledger.path.resolve():
+        raise LedgerError(
+            f"The backup of {ledger.path} cannot be that segment itself: one of the two is a link to the other; "
+            "give each a folder of its own."
+        )
     # Taken before the entries are looked at: all of these are of entries that are there.
     signed, keys = heads.notes(ledger.path), heads.keys(ledger.path)
     since = _verified_before(folder, full, frozen=bool(later))

@@ -209,6 +209,8 @@ class Chain:
         """
         said = self.first.get("data", {})
         named = [said.get(name) for name in ("event", "origin", "size", "root", "hash")]
+        if self.first and str(said.get("checkpoint")).split("\n")[:3] != [str(item) for item in named[1:4]]:
+            raise Broken(f"'{self.origin}' names another head than the checkpoint in its first entry", 0)
         root = base64.b64encode(before.root()).decode()
         if named == ["continued", before.origin, before.size, root, before.previous]:
             return before.successor == self.origin
@@ -457,6 +459,7 @@ class Finding:
         self.losses: list[Loss] = []
         self.short: dict[int, tuple[int, str]] = {}
         self.signed: dict[int, int] = {}
+        self.latest: dict[int, int] = {}  # As the file checkpoint says.
 
     def status(self) -> int:
         return BROKEN if self.wrong else INCOMPLETE if self.gaps else INTACT
@@ -537,6 +540,8 @@ def verify_segment(
     keys = keys_for(arguments, folder / "keys", finding)
     signed = signed_roots(folder, keys, origin, finding)
     finding.signed[number] = max(signed, default=0)
+    if (folder / "checkpoint").is_file():
+        finding.latest[number] = int((folder / "checkpoint").read_text().split("\n")[1])
     path = folder / "entries.jsonl"
     chain, offset = before.following(origin) if before else Chain(origin), 0
     if arguments.trusted and before is None:
@@ -572,6 +577,8 @@ def join(before: Chain | None, chain: Chain, number: int, finding: Finding) -> N
     """Note which of two segments that meet lacks its end: only an entry may excuse it."""
     if before is not None and not chain.continues(before):
         finding.short[number - 1] = before.size, before.previous
+    elif before is not None and finding.latest.get(number - 1, before.size) != before.size:
+        raise Broken(f"the checkpoint of '{before.origin}' is not the last one of it", before.size - 1)
     if number > 1 and not chain.size:
         finding.short[number] = 0, chain.previous
 

@@ -569,3 +569,58 @@ def test_frozen_segments_are_not_read_again(three: Ledger, monkeypatch: pytest.M
     )
     assert verify(three.root, verified=known).state == "intact"
     assert verify(three.root, verified={}).state == "broken"
+
+
+def test_a_segment_and_its_copy_are_two(three: Ledger, second: Memory, tmp_path: Path) -> None:
+    """Whoever has the ledger's segment be the copy's, by a link, has one of them only."""
+    backup(three, tmp_path / "copy")
+    with pytest.raises(LedgerError, match="cannot be the ledger itself"):
+        backup(three, three.root)
+    place = segments.place(three.root, 2)
+    shutil.rmtree(place)
+    place.symlink_to(segments.place(tmp_path / "copy", 2))
+    with pytest.raises(LedgerError, match="cannot be that segment itself: one of the two is a link"):
+        backup(Ledger.open(three.root), tmp_path / "copy")
+
+
+def test_a_link_to_another_segment_is_named(three: Ledger, tmp_path: Path) -> None:
+    for number, target in ((2, three.root / "segments/3"), (3, three.root / "segments/2"), (2, tmp_path / "nowhere")):
+        place = segments.place(three.root, number)
+        place.rename(tmp_path / "aside")
+        place.symlink_to(target)
+        assert verify(three.root).state == "broken"
+        assert stranger_says(three.root) in (stranger.BROKEN, stranger.UNUSABLE)
+        with pytest.raises(LedgerError):
+            Ledger.open(three.root)
+        place.unlink()
+        (tmp_path / "aside").rename(place)
+    assert verify(three.root).intact
+
+
+@pytest.mark.parametrize("name", ["03", "٣", "3.", "1", "0", "1000000", "+3", "new"])
+def test_what_is_not_named_like_a_segment_is_none(three: Ledger, name: str) -> None:
+    shutil.copytree(three.path, three.root / "segments" / name)
+    assert Ledger.open(three.root).number == 3
+    assert verify(three.root).segments == 3 and verify(three.root).intact
+    assert stranger_says(three.root) == stranger.INTACT
+
+
+def test_the_older_state_of_a_segment_is_named(three: Ledger, second: Memory, tmp_path: Path) -> None:
+    """Each is put back to what it was: in itself that holds, but not for who was told of more."""
+    shutil.copytree(three.path, tmp_path / "older")
+    fill(three, 2, "later")
+    sign(three, second)
+    shutil.rmtree(three.path)
+    shutil.copytree(tmp_path / "older", three.path)
+    assert verify(three.root).intact
+    with pytest.raises(AnchorBroken) as caught:
+        sign(Ledger.open(three.root), second)
+    assert caught.value.kind == "restored"
+    # A frozen one: the next was begun after all of it.
+    place = segments.place(three.root, 2)
+    lines = (place / "entries.jsonl").read_bytes().splitlines(keepends=True)
+    (place / "entries.jsonl").write_bytes(b"".join(lines[:4]))
+    shutil.copy(place / "checkpoints/4", place / "checkpoint")
+    (place / "checkpoints/5").unlink()
+    assert (3, 0, "predecessor") in found(three.root)
+    assert stranger_says(three.root) == stranger.BROKEN

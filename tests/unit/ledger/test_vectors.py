@@ -11,7 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.golden_goose.compliance.plugins.module_utils.ledger import heads, verify
+from ansible_collections.golden_goose.compliance.plugins.module_utils.ledger import (
+    Problem,
+    heads,
+    segments,
+    verify,
+    verify_segment,
+)
 from ansible_collections.golden_goose.compliance.plugins.module_utils.ledger.checkpoint import parse as parse_checkpoint
 from ansible_collections.golden_goose.compliance.plugins.module_utils.ledger.merkle import leaf_hash
 from ansible_collections.golden_goose.compliance.plugins.module_utils.ledger.proof import (
@@ -22,6 +28,8 @@ from ansible_collections.golden_goose.compliance.plugins.module_utils.ledger.pro
     parse_consistency,
 )
 from ansible_collections.golden_goose.compliance.plugins.module_utils.verifier import golden_goose_verify as stranger
+
+from tests.vectors.damage import BAD_SEGMENTS, damaged
 
 VECTORS = Path(__file__).resolve().parents[2] / "vectors"
 BAD = json.loads((VECTORS / "bad.json").read_text())
@@ -47,6 +55,32 @@ def test_a_bad_ledger(tmp_path: Path, vector: dict[str, Any]) -> None:
     first = report.problems[0]
     assert (report.state, first.kind, first.sequence) == (vector["state"], vector["kind"], vector["sequence"])
     assert stranger.main([str(tmp_path / "l")]) == STATUS[vector["state"]]
+
+
+def test_the_good_segments() -> None:
+    report = verify(VECTORS / "segments")
+    assert (report.state, report.size, report.signed, report.segments) == ("intact", 15, 15, 3)
+    assert stranger.main([str(VECTORS / "segments")]) == 0
+    for number in (1, 2, 3):
+        assert verify_segment(segments.place(VECTORS / "segments", number)).intact
+
+
+@pytest.mark.parametrize("vector", BAD_SEGMENTS, ids=lambda vector: vector["name"])
+def test_a_ledger_with_bad_segments(tmp_path: Path, vector: dict[str, Any]) -> None:
+    folder = damaged(vector, tmp_path / "l")
+    report = verify(folder)
+    first = report.problems[0] if report.problems else Problem(None, "", "")
+    found = (report.state, first.kind or None, first.sequence, first.segment if first.kind else None, report.lost)
+    assert found == (
+        vector["state"],
+        vector["kind"],
+        vector["sequence"],
+        vector["segment"],
+        vector.get("lost", 0),
+    ), report.problems
+    assert stranger.main([str(folder)]) == STATUS[vector["state"]]
+    key = str(heads.keys(VECTORS / "segments")[0])
+    assert stranger.main([str(folder), "--key", key]) == STATUS[vector["state"]]
 
 
 @pytest.mark.parametrize("sequence", [0, 3, 255, 256, 261])
