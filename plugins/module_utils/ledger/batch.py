@@ -32,7 +32,9 @@ _ID = slice(72, 108)
 _MIDDLE = 108
 # The part of it that is in the hash.
 _HASHED = slice(65, None)
-_TIME_MARK = ',"timestamp":"'
+_HASH_LENGTH = 64
+# What stands between the previous hash and the time.
+_SEQUENCE = '","sequence":%d,"timestamp":"'
 _TIME_LENGTH = 24
 _ENDS = frozenset(f'","type":"{kind}"}}'.encode() for kind in entry.TYPES)
 _ID_DASHES = (8, 13, 18, 23)
@@ -73,7 +75,7 @@ class Batch:
 
 @dataclass(slots=True)
 class Memory:
-    """What was found to be sound before, and need not be looked at again."""
+    """What was found to be sound before, and need not be looked at again; ``events`` has those of all lines so far."""
 
     metadata: bytes = b"{}"
     events: set[str] = field(default_factory=set)
@@ -109,7 +111,10 @@ def check(lines: Sequence[bytes], sequence: int, previous_hash: str, memory: Mem
 
 
 def _alike(halves: _Halves, place: int, sequence: int, memory: Memory) -> int:
-    """Return how many from ``place`` on have the metadata of before, and sequences with the same number of digits."""
+    """Return how many from ``place`` on have the metadata of before, and sequences with the same number of digits.
+
+    What stands between their ids and previous hashes is known then.
+    """
     more_digits: int = 10 ** len(str(sequence))
     middle, end = memory.middle, min(len(halves), place + more_digits - sequence)
     for number in range(place, end):
@@ -123,12 +128,12 @@ def _many(halves: _Halves, batch: Batch, memory: Memory) -> None:
     sha256 = hashlib.sha256
     hashes = [sha256(before + after[_HASHED]).hexdigest() for before, _mark, after in halves]
     rows = [after for _before, _mark, after in halves]
-    _check_column(rows, _STATED, "", hashes, _ID_MARK)
-    middle = memory.middle
-    previous = [batch.last_hash, *hashes[:-1]]
-    links = [f'{one}","sequence":{number}' for number, one in enumerate(previous, batch.next)]
-    time = _MIDDLE + len(middle) + len(links[0]) + len(_TIME_MARK)
-    _check_column(rows, slice(_MIDDLE, time), middle.decode(), links, _TIME_MARK)
+    _check_column(rows, _STATED, _ID_MARK.join(hashes) + _ID_MARK)
+    link = _MIDDLE + len(memory.middle)
+    _check_column(rows, slice(link, link + _HASH_LENGTH), batch.last_hash + "".join(hashes[:-1]))
+    sequences = range(batch.next, batch.next + len(rows))
+    time = link + _HASH_LENGTH + len(_SEQUENCE % batch.next)
+    _check_column(rows, slice(link + _HASH_LENGTH, time), (_SEQUENCE * len(rows)) % tuple(sequences))
     end = time + _TIME_LENGTH
     if not _ENDS.issuperset([row[end:] for row in rows]):
         raise Unsure
@@ -138,12 +143,11 @@ def _many(halves: _Halves, batch: Batch, memory: Memory) -> None:
     batch.last_hash = hashes[-1]
 
 
-def _check_column(rows: Sequence[bytes], where: slice, before: str, texts: Sequence[str], after: str) -> None:
-    """Check that each row has ``before``, its one of ``texts`` (all of one length) and ``after`` at ``where``.
+def _check_column(rows: Sequence[bytes], where: slice, expected: str) -> None:
+    """Check that what the rows have at ``where`` is, one after the other, what is ``expected``.
 
-    ``where`` is as long as these are together. So a row that ends too early makes the whole too short.
+    That is as long as all of it: so a row that ends too early makes the whole too short.
     """
-    expected = before + (after + before).join(texts) + after
     if b"".join([row[where] for row in rows]) != expected.encode():
         raise Unsure
 
@@ -158,6 +162,7 @@ def _one(line: bytes, batch: Batch, memory: Memory) -> None:
     batch.times.append(found.timestamp.encode())
     batch.last_hash = found.hash
     memory.metadata = canonical.encode(found.metadata)
+    memory.events.add(found.event)
 
 
 def _parsed(line: bytes) -> entry.Entry:
@@ -171,15 +176,17 @@ def _check_data(halves: _Halves, batch: Batch, memory: Memory) -> None:
     """Check that the data of each line is a canonical object with an event; note which objects it refers to."""
     if {before[: len(_DATA_MARK)] for before, _mark, _after in halves} != {_DATA_MARK}:
         raise Unsure
-    parts = [before[len(_DATA_MARK) :] for before, _mark, _after in halves]
+    parts = [before for before, _mark, _after in halves]
     joined = b",".join(parts)
-    places = memory.shapes.unknown(parts, joined)
+    start = len(_DATA_MARK)
+    refer = memory.shapes.refer
+    places = memory.shapes.unknown(parts, joined, start)
     if places:
-        _check_parts([parts[place] for place in places], memory)
-    if MARK in joined:
+        _check_parts([parts[place][start:] for place in places], memory)
+    if (places or refer) and MARK in joined:
         for number, part in enumerate(parts, batch.next):
             if MARK in part:
-                batch.references += [(number, reference) for reference in references(fastjson.read(part))]
+                batch.references += [(number, reference) for reference in references(fastjson.read(part[start:]))]
 
 
 def _check_parts(parts: Sequence[bytes], memory: Memory) -> None:
@@ -188,19 +195,22 @@ def _check_parts(parts: Sequence[bytes], memory: Memory) -> None:
     values = _values(joined, len(parts))
     if not _all_sound(parts, values, joined, memory):
         for part, value in zip(parts, values, strict=True):
-            if not _sound(part, value, memory) and not _exact(part):
+            if not _sound(part, value, memory) and not _exact(part, memory):
                 raise Unsure
     elif len(parts) >= _LEARN_FROM:
         memory.shapes.learn(values[0])
 
 
-def _exact(part: bytes) -> bool:
+def _exact(part: bytes, memory: Memory) -> bool:
     """Say whether ``part`` is canonical data, by the slow way."""
     try:
         value = canonical.decode_strict(b'{"data":' + part + b"}")["data"]
     except canonical.NotCanonical:
         return False
-    return isinstance(value, dict) and isinstance(value.get("event"), str) and entry.is_event(value["event"])
+    if not isinstance(value, dict) or not isinstance(value.get("event"), str) or not entry.is_event(value["event"]):
+        return False
+    memory.events.add(value["event"])
+    return True
 
 
 def _values(joined: bytes, count: int) -> list[Any]:
@@ -258,8 +268,10 @@ def _check_ids(ids: Sequence[bytes]) -> None:
 
 def _check_times(times: list[bytes], memory: Memory) -> None:
     """Check the form of all times together, and that none is before the one before it."""
-    joined, count = b"".join(times), len(times)
-    seconds = {time[:20] for time in times} - memory.seconds
+    # Those of a group are the same.
+    different = set(times)
+    joined, count = b"".join(different), len(different)
+    seconds = {time[:20] for time in different} - memory.seconds
     if (
         len(joined) != _TIME_LENGTH * count
         or joined[23::24] != b"Z" * count

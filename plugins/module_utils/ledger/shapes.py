@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from itertools import repeat
 from typing import Any
 
 from . import fastjson
+from .objects import MARK
 
 # Each is tried in turn: with many of them it would be quicker to parse.
 _MOST_SHAPES = 16
@@ -33,7 +35,9 @@ class Shapes:
 
     def __init__(self) -> None:
         self._known: list[bytes] = []
-        self._match: Callable[[bytes], object] = re.compile(rb"(?!)").fullmatch
+        # Whether data of a known shape may refer to an object.
+        self.refer = False
+        self._match: Callable[[bytes, int], object] = re.compile(rb"(?!)").fullmatch
 
     def learn(self, value: dict[str, Any]) -> None:
         """Remember the shape of ``value``, whose canonical form is known to be good data with an event."""
@@ -42,16 +46,18 @@ class Shapes:
         shape = _shape({**value, "event": _Fixed(value["event"])})
         if shape not in self._known and len(shape) <= _MOST_BYTES:
             self._known.append(shape)
+            self.refer = self.refer or MARK in shape
             self._match = re.compile(b"|".join(self._known)).fullmatch
 
-    def unknown(self, parts: Sequence[bytes], joined: bytes) -> list[int]:
+    def unknown(self, parts: Sequence[bytes], joined: bytes, start: int = 0) -> list[int]:
         """Return the places of those ``parts`` that are not plainly data of a known shape.
 
         :param joined: has all bytes of ``parts``, and no control characters besides.
+        :param start: where in each of them the data begin.
         """
         if not self._known or not _needs_no_escape(joined):
             return list(range(len(parts)))
-        return [place for place, found in enumerate(map(self._match, parts)) if found is None]
+        return [place for place, found in enumerate(map(self._match, parts, repeat(start))) if found is None]
 
 
 class _Fixed(str):

@@ -5,20 +5,19 @@
 
 from __future__ import annotations
 
-import gc
 import os
-import threading
 from array import array
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 
 from . import batch, entry, store
 from .batch import Batch, Memory, Unsure
+from .children import Child, useful
 from .merkle import leaf_hashes
 from .objects import ObjectRef
+from .treecheck import SIGNING_EVENT
 
 PIECE_BYTES = 1 << 20
 # Below this one process is done before others have begun.
@@ -30,7 +29,8 @@ class Summary:
     """A piece whose lines hold and follow each other.
 
     ``ids`` are Python's hashes of the ids, which only tell which ones may be equal; ``leaves`` the hashes of the lines
-    as leaves of the tree, one after the other, where they are wanted.
+    as leaves of the tree, one after the other, where they are wanted; ``named`` whether a line, here or in a
+    piece before, may name the key that signs the ledger.
     """
 
     sequence: int
@@ -41,6 +41,7 @@ class Summary:
     last_time: str
     ids: bytes
     leaves: bytes
+    named: bool
     references: list[tuple[int, ObjectRef]]
 
 
@@ -62,9 +63,8 @@ def pieces(path: Path, start: int, end: int, leaves: bool = False) -> Iterator[P
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         ranges = list(_ranges(descriptor, start, end))
-        workers = min(len(os.sched_getaffinity(0)), len(ranges))
-        # A process with threads cannot be doubled safely.
-        if end - start < _PARALLEL_BYTES or workers < 2 or threading.active_count() > 1:
+        workers = min(useful(), len(ranges))
+        if end - start < _PARALLEL_BYTES or workers < 2:
             memory = Memory()
             for low, high in ranges:
                 yield Piece(low, high, _summary(descriptor, low, high, memory, leaves))
@@ -84,37 +84,21 @@ def _ranges(descriptor: int, start: int, end: int) -> Iterator[tuple[int, int]]:
 
 def _parallel(descriptor: int, ranges: list[tuple[int, int]], workers: int, leaves: bool) -> Iterator[Piece]:
     """Let each process do every ``workers``-th piece; what one that is killed left undone is left to the caller."""
-    started = [_start(descriptor, ranges[number::workers], leaves) for number in range(workers)]
+
+    def start(mine: list[tuple[int, int]]) -> Child:
+        memory = Memory()
+        return Child.start(lambda: (_summary(descriptor, low, high, memory, leaves) for low, high in mine))
+
+    started = [start(ranges[number::workers]) for number in range(workers)]
     try:
         for number, (low, high) in enumerate(ranges):
             summary: Summary | None = None
             with suppress(EOFError, OSError):
-                summary = started[number % workers][1].recv()
+                summary = started[number % workers].receive()
             yield Piece(low, high, summary)
     finally:
-        for process, pipe in started:
-            pipe.close()  # One that still has something to say is ended by that.
-            os.waitpid(process, 0)
-
-
-def _start(descriptor: int, ranges: list[tuple[int, int]], leaves: bool) -> tuple[int, Connection]:
-    """Start a process that sums up ``ranges``; return its id and where it sends what it finds."""
-    receive, send = Pipe(duplex=False)
-    process = os.fork()
-    if process:
-        send.close()
-        return process, receive
-    # From here on nothing of the parent may be finished, flushed or freed.
-    try:
-        receive.close()
-        gc.disable()
-        memory = Memory()
-        for low, high in ranges:
-            send.send(_summary(descriptor, low, high, memory, leaves))
-    except OSError:
-        pass  # The parent has closed its end, or cannot read the file either: it looks for itself.
-    finally:
-        os._exit(0)
+        for child in started:
+            child.end()
 
 
 def _summary(descriptor: int, start: int, end: int, memory: Memory, leaves: bool) -> Summary | None:
@@ -129,12 +113,12 @@ def _summary(descriptor: int, start: int, end: int, memory: Memory, leaves: bool
     try:
         first = entry.parse(lines[0])
         found = batch.check(lines, first.sequence, first.previous_hash, memory)
-        return _summed(found, b"".join(leaf_hashes(lines)) if leaves else b"")
+        return _summed(found, b"".join(leaf_hashes(lines)) if leaves else b"", SIGNING_EVENT in memory.events)
     except (entry.BadLine, Unsure):
         return None
 
 
-def _summed(found: Batch, leaves: bytes) -> Summary:
+def _summed(found: Batch, leaves: bytes, named: bool) -> Summary:
     return Summary(
         found.sequence,
         found.previous_hash,
@@ -144,5 +128,6 @@ def _summed(found: Batch, leaves: bytes) -> Summary:
         found.times[-1].decode(),
         array("q", map(hash, found.ids)).tobytes(),
         leaves,
+        named,
         found.references,
     )

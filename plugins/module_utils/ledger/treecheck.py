@@ -19,7 +19,8 @@ from .tiles import Tile
 from .tree import TILES
 
 # The entry that names the key has these bytes.
-SIGNING_MARK = b'"event":"signing_key"'
+SIGNING_EVENT = "signing_key"
+SIGNING_MARK = f'"event":"{SIGNING_EVENT}"'.encode()
 # (sequence or None, kind, message); pylint thinks of an older Python.
 Add = Callable[[int | None, str, str], None]  # pylint: disable=unsupported-binary-operation
 
@@ -112,7 +113,7 @@ class TreeCheck:
         """All leaves were given: report what is missing, and compare the bundles with the lines (without feeds).
 
         :param groups: all lines, many at once.
-        :param named: whether a line has ``SIGNING_MARK``; of no interest when leaves are :attr:`wanted`.
+        :param named: whether a line may name a key; of no interest when leaves are :attr:`wanted`.
         """
         if not self.wanted:
             if named:

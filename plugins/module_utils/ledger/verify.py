@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import chain, compress
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from . import dropping, entry, segments, store, sweep, tree
+from . import dropping, duplicates, entry, segments, store, sweep, tree
 from .checkpoint import Key
 from .description import read_origin
 from .entry import BadLine, Entry
@@ -26,8 +26,6 @@ from .treecheck import SIGNING_MARK, TreeCheck
 MAX_PROBLEMS = 100
 # So many losses are told of in one sentence.
 _SPOKEN_LOSSES = 3
-# Ids are compared in shares of about this power of two.
-_SHARE_BITS = 18
 # What can be mended from the backup without doubting any entry.
 _INCOMPLETE = frozenset({"torn_tail", "object_missing", "object_altered", "tile", "unsigned", "not_continued"})
 
@@ -182,6 +180,8 @@ class _Check:
         # None after a line that could not be read: nobody can say what its hash was.
         self.expected_hash: str | None = self.head.hash
         self.timestamp = ""
+        # Whether a line may name the key that signs the ledger.
+        self.named = False
 
     def run(self, trusted: Head | None) -> None:
         try:
@@ -243,6 +243,7 @@ class _Check:
                 continue
             for number, (_offset, line) in enumerate(store.lines_from(descriptor, piece.start, piece.end)):
                 self._line(number, line.removesuffix(b"\n"))
+                self.named = self.named or SIGNING_MARK in line
                 # After the chain: of one cause the plainer finding comes first.
                 self.tree.leaves([leaf_hash(line.removesuffix(b"\n"))])
         self._duplicates(descriptor, start, whole)
@@ -250,8 +251,7 @@ class _Check:
     def _tree(self, descriptor: int, start: int, whole: int) -> None:
         """Finish the comparison with the tree; when only new entries were looked at, with its right edge."""
         if start == 0:
-            named = not self.tree.wanted and store.contains(descriptor, SIGNING_MARK, whole)
-            self.tree.finish(store.line_groups(descriptor, 0, whole), named)
+            self.tree.finish(store.line_groups(descriptor, 0, whole), self.named)
         elif self.tree.latest is not None:
             try:
                 tree.edge(self.entries_path.parent, self.report.origin or "", self.tree.latest)
@@ -281,6 +281,7 @@ class _Check:
         self.head = Head(found.sequence + found.count, found.last_hash)
         self.expected_hash, self.timestamp = found.last_hash, found.last_time
         self.ids.frombytes(found.ids)
+        self.named = self.named or found.named
         starts = range(0, len(found.leaves), HASH_BYTES)
         self.tree.leaves([found.leaves[start : start + HASH_BYTES] for start in starts])
         for sequence, reference in found.references:
@@ -330,15 +331,7 @@ class _Check:
 
     def _duplicates(self, descriptor: int, start: int, whole: int) -> None:
         """Report ids that occur twice. Equal hashes only tell where to look: then the lines are read again."""
-        suspects: set[int] = set()
-        # A share at a time, so that memory stays bounded; one byte of each says to which one it belongs.
-        share = min(256, 1 << (len(self.ids) >> _SHARE_BITS).bit_length())
-        some_byte = bytes(memoryview(self.ids).cast("B")[:: self.ids.itemsize])
-        for part in range(share):
-            chosen = some_byte.translate(bytes(byte % share == part for byte in range(256)))
-            unique = set(compress(self.ids, chosen))
-            if len(unique) != sum(chosen):
-                suspects |= _repeated(compress(self.ids, chosen), unique)
+        suspects = duplicates.repeated(self.ids)
         if not suspects:
             return
         first_of: dict[str, int] = {}
@@ -380,14 +373,3 @@ class _Check:
         for sha256, (sequence, message) in self.objects_missing.items():
             if sha256 not in dropped:
                 self.report.add(sequence, "object_missing", message)
-
-
-def _repeated(ids: Iterable[int], unique: set[int]) -> set[int]:
-    """Return which of ``ids`` occur more than once; ``unique`` has each of them and is used up."""
-    repeated: set[int] = set()
-    for id in ids:
-        if id in unique:
-            unique.discard(id)
-        else:
-            repeated.add(id)
-    return repeated
