@@ -28,10 +28,13 @@ _FILE_MODE = 0o640
 def keys(folder: Path) -> tuple[Key, ...]:
     """Return the keys that the ledger in ``folder`` names; none before its first checkpoint.
 
-    :raises BadCheckpoint: a line is no key.
+    :raises BadCheckpoint: a line is no key, or not written as one.
     """
     text = _text(folder / _KEYS)
-    return tuple(Key.parse(line) for line in text.splitlines()) if text else ()
+    found = tuple(Key.parse(line) for line in text.splitlines()) if text else ()
+    if text and text != "".join(f"{key}\n" for key in found):
+        raise BadCheckpoint(f"{folder / _KEYS} was altered: it has more than its keys, one a line.")
+    return found
 
 
 def add_key(folder: Path, key: Key) -> bool:

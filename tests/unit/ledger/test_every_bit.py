@@ -88,6 +88,19 @@ def test_every_bit_of_a_key(ledger: Ledger) -> None:
         pytest.fail(f"bit {bit} was not noticed")
 
 
+def test_every_bit_of_the_file_of_keys(ledger: Ledger) -> None:
+    note = (ledger.path / "checkpoint").read_text()
+    file = ledger.path / "keys"
+    data = file.read_bytes()
+    for bit in range(8 * len(data)):
+        file.write_bytes(_flipped(data, bit))
+        try:
+            parse(note, heads.keys(ledger.path))
+        except (BadCheckpoint, UnicodeDecodeError):
+            continue
+        pytest.fail(f"bit {bit} was not noticed")
+
+
 def _damaged(ledger: Ledger, tmp_path: Path, change: Callable[[Path], None]) -> str:
     """Return the state of a copy after ``change``."""
     copy = tmp_path / "copy"
