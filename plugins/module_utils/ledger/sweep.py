@@ -15,11 +15,14 @@ from pathlib import Path
 from . import batch, entry, store
 from .batch import Batch, Memory, Unsure
 from .children import Child, useful
+from .losses import REPAIRED
 from .merkle import leaf_hashes
 from .objects import ObjectRef
 from .treecheck import SIGNING_EVENT
 
 PIECE_BYTES = 1 << 20
+# What is looked for afterwards only where an entry has such an event.
+NOTED = frozenset({SIGNING_EVENT, REPAIRED})
 # Below this one process is done before others have begun.
 _PARALLEL_BYTES = 8 * PIECE_BYTES
 
@@ -29,8 +32,8 @@ class Summary:
     """A piece whose lines hold and follow each other.
 
     ``ids`` are Python's hashes of the ids, which only tell which ones may be equal; ``leaves`` the hashes of the lines
-    as leaves of the tree, one after the other, where they are wanted; ``named`` whether a line, here or in a
-    piece before, may name the key that signs the ledger.
+    as leaves of the tree, one after the other, where they are wanted; ``noted`` which of ``NOTED`` are
+    among the events, here or in a piece before.
     """
 
     sequence: int
@@ -41,7 +44,7 @@ class Summary:
     last_time: str
     ids: bytes
     leaves: bytes
-    named: bool
+    noted: frozenset[str]
     references: list[tuple[int, ObjectRef]]
 
 
@@ -113,12 +116,12 @@ def _summary(descriptor: int, start: int, end: int, memory: Memory, leaves: bool
     try:
         first = entry.parse(lines[0])
         found = batch.check(lines, first.sequence, first.previous_hash, memory)
-        return _summed(found, b"".join(leaf_hashes(lines)) if leaves else b"", SIGNING_EVENT in memory.events)
+        return _summed(found, b"".join(leaf_hashes(lines)) if leaves else b"", NOTED & memory.events)
     except (entry.BadLine, Unsure):
         return None
 
 
-def _summed(found: Batch, leaves: bytes, named: bool) -> Summary:
+def _summed(found: Batch, leaves: bytes, noted: frozenset[str]) -> Summary:
     return Summary(
         found.sequence,
         found.previous_hash,
@@ -128,6 +131,6 @@ def _summed(found: Batch, leaves: bytes, named: bool) -> Summary:
         found.times[-1].decode(),
         array("q", map(hash, found.ids)).tobytes(),
         leaves,
-        named,
+        noted,
         found.references,
     )

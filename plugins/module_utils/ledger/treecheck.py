@@ -18,9 +18,8 @@ from .merkle import HASH_BYTES
 from .tiles import Tile
 from .tree import TILES
 
-# The entry that names the key has these bytes.
+# The event of the entry that names the key.
 SIGNING_EVENT = "signing_key"
-SIGNING_MARK = f'"event":"{SIGNING_EVENT}"'.encode()
 # (sequence or None, kind, message); pylint thinks of an older Python.
 Add = Callable[[int | None, str, str], None]  # pylint: disable=unsupported-binary-operation
 

@@ -20,7 +20,7 @@ from .errors import LedgerBroken, LedgerError, LedgerMissing
 from .ledger import Head
 from .merkle import HASH_BYTES, leaf_hash
 from .objects import ObjectRef, Objects, references
-from .treecheck import SIGNING_MARK, TreeCheck
+from .treecheck import SIGNING_EVENT, TreeCheck
 
 # A ledger that is garbage from end to end needs no report of a million lines.
 MAX_PROBLEMS = 100
@@ -60,8 +60,8 @@ class Report:
     the whole lines, ``signed`` how many entries the latest checkpoint has (0 without one), ``dropped`` how many
     objects retention dropped, as an entry says (they are not among ``objects``), ``lost`` how many entries repairs gave
     up, as the ``losses`` say in words; of a ledger of several ``segments`` these are of all of them, ``origin`` of the
-    first and ``head`` of the last. At most
-    ``MAX_PROBLEMS`` problems are kept; ``problem_count`` counts them all.
+    first and ``head`` of the last. ``noted`` has those of ``sweep.NOTED`` that are among the events of one segment. At
+    most ``MAX_PROBLEMS`` problems are kept; ``problem_count`` counts them all.
     """
 
     state: str = "nothing_to_verify"
@@ -76,6 +76,7 @@ class Report:
     segments: int = 1
     lost: int = 0
     losses: list[str] = field(default_factory=list)
+    noted: frozenset[str] = frozenset()
     problem_count: int = 0
     problems: list[Problem] = field(default_factory=list)
 
@@ -180,8 +181,6 @@ class _Check:
         # None after a line that could not be read: nobody can say what its hash was.
         self.expected_hash: str | None = self.head.hash
         self.timestamp = ""
-        # Whether a line may name the key that signs the ledger.
-        self.named = False
 
     def run(self, trusted: Head | None) -> None:
         try:
@@ -243,7 +242,6 @@ class _Check:
                 continue
             for number, (_offset, line) in enumerate(store.lines_from(descriptor, piece.start, piece.end)):
                 self._line(number, line.removesuffix(b"\n"))
-                self.named = self.named or SIGNING_MARK in line
                 # After the chain: of one cause the plainer finding comes first.
                 self.tree.leaves([leaf_hash(line.removesuffix(b"\n"))])
         self._duplicates(descriptor, start, whole)
@@ -251,7 +249,7 @@ class _Check:
     def _tree(self, descriptor: int, start: int, whole: int) -> None:
         """Finish the comparison with the tree; when only new entries were looked at, with its right edge."""
         if start == 0:
-            self.tree.finish(store.line_groups(descriptor, 0, whole), self.named)
+            self.tree.finish(store.line_groups(descriptor, 0, whole), SIGNING_EVENT in self.report.noted)
         elif self.tree.latest is not None:
             try:
                 tree.edge(self.entries_path.parent, self.report.origin or "", self.tree.latest)
@@ -281,7 +279,7 @@ class _Check:
         self.head = Head(found.sequence + found.count, found.last_hash)
         self.expected_hash, self.timestamp = found.last_hash, found.last_time
         self.ids.frombytes(found.ids)
-        self.named = self.named or found.named
+        self.report.noted |= found.noted
         starts = range(0, len(found.leaves), HASH_BYTES)
         self.tree.leaves([found.leaves[start : start + HASH_BYTES] for start in starts])
         for sequence, reference in found.references:
@@ -296,6 +294,7 @@ class _Check:
             self.head = Head(expected + 1, self.head.hash)
             self.expected_hash = None
             return
+        self.report.noted |= sweep.NOTED & {found.event}
         self._place(found)
         self._identity(found)
         self._objects(found)

@@ -54,7 +54,8 @@ def verify(
     if len(numbers) == 1:
         report = verify_segment(root, origin, trusted, keys=keys, signatures=signatures)
         _require_end(root, 1, report)
-        _count_losses(report, losses.said_in(root, 1, _after(root, trusted)))
+        if losses.REPAIRED in report.noted:
+            _count_losses(report, losses.said_in(root, 1, _after(root, trusted)))
         return report
     whole = _Whole(root, numbers, keys, signatures, {} if verified is None else verified)
     return whole.run(origin, trusted, trusted_segment or numbers[-1])
@@ -113,7 +114,8 @@ class _Whole:
             if report.intact and trusted is None and number != self.numbers[-1]:
                 self.verified[number] = report
         place = segments.place(self.root, number)
-        self.said += losses.said_in(place, number, _after(place, trusted))
+        if losses.REPAIRED in report.noted:
+            self.said += losses.said_in(place, number, _after(place, trusted))
         self._sum(number, report)
 
     def _sum(self, number: int, report: Report) -> None:
