@@ -33,6 +33,8 @@ _RESOURCES = {
     ("apps/v1", "Deployment"): "deployments",
     ("networking.k8s.io/v1", "NetworkPolicy"): "networkpolicies",
 }
+# How the API server begins what it says of a service that it cannot reach; all else it says of itself.
+_OF_THE_SERVICE = ("no endpoints available", "error trying to reach service")
 # Waiting cannot cure these: the pod spec itself, or the image on the node, has to change.
 _HOPELESS = frozenset({"ErrImageNeverPull", "InvalidImageName", "CreateContainerConfigError", "CrashLoopBackOff"})
 
@@ -47,6 +49,10 @@ class ClusterUnavailable(ClusterError):
 
 class ClusterDenied(ClusterError):
     """The API server answered and does not accept the credentials, or they may not do this."""
+
+
+# What passes, or is put right by others: one that has just been started accepts nobody for a moment.
+AWAY = (ClusterUnavailable, ClusterDenied)
 
 
 class RolloutUnhealthy(ClusterError):
@@ -203,14 +209,14 @@ class KubernetesCluster:
         """
         deadline = time.monotonic() + timeout
         while True:
-            lost: ClusterUnavailable | None = None
+            lost: ClusterError | None = None
             seen, hopeless = "nothing", False
             try:
                 view = self.deployment(namespace, name)
                 if view and view.healthy and view.digest == digest:
                     return view
                 seen, hopeless = self._describe(namespace, name, digest, view)
-            except ClusterUnavailable as error:
+            except AWAY as error:
                 lost = error
             if hopeless or time.monotonic() > deadline:
                 if lost:
@@ -224,9 +230,13 @@ class KubernetesCluster:
 
         A Service without ready pods is a 503 of the API server's own.
 
-        :raises ClusterUnavailable: the API server does not answer.
+        :raises ClusterUnavailable: the API server does not answer, or is not able to ask.
+        :raises ClusterDenied: these credentials may not ask.
         """
         answer = self.request("GET", f"/api/v1/namespaces/{namespace}/services/{service}:http/proxy{path}")
+        said = _json(answer.body)
+        if said.get("kind") == "Status" and not str(said.get("message")).startswith(_OF_THE_SERVICE):
+            self._require(answer, (), f"to ask {service} in {namespace}")
         return Answer(answer.status, answer.body[:_MAX_BODY])
 
     def wait_answer(self, namespace: str, service: str, path: str, timeout: float) -> Answer:
@@ -246,7 +256,7 @@ class KubernetesCluster:
                     f"the last status was {answer.status}.",
                     seen=f"status {answer.status}",
                 )
-            except ClusterUnavailable as error:
+            except AWAY as error:
                 failure = error
             if time.monotonic() > deadline:
                 raise failure

@@ -92,7 +92,7 @@ def explained(address: str, doing: str, cure: str = _RENEW) -> Iterator[None]:
 
     :param doing: what was attempted, as in "Vault at X refused <doing>".
     :param cure: what to do where the credentials do not suffice.
-    :raises VaultDown: no connection, sealed, or not initialised.
+    :raises VaultDown: no connection, sealed, not initialised, or not able to serve requests now.
     :raises VaultDenied: the credentials were refused.
     :raises VaultError: anything else that Vault refused.
     """
@@ -105,6 +105,8 @@ def explained(address: str, doing: str, cure: str = _RENEW) -> Iterator[None]:
         raise VaultDown(
             f"Vault at {address} is sealed or not initialised, so it cannot do {doing}; run playbooks/vault.yml."
         ) from error
+    except (exceptions.InternalServerError, exceptions.BadGateway, exceptions.RateLimitExceeded) as error:
+        raise VaultDown(f"Vault at {address} is not able to do {doing} now: {_reason(error)}.") from error
     except exceptions.VaultError as error:
         raise VaultError(f"Vault at {address} refused {doing}: {_reason(error)}.") from error
     except requests.SSLError as error:

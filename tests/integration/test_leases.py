@@ -67,6 +67,6 @@ def test_the_same_run_takes_its_lease_again(api: Api) -> None:
 
 def test_without_the_right_to_it_the_sentence_says_so(api: Api) -> None:
     reader = KubernetesCluster(kubeconfig(api.folder, "reader", api.port, "reader-token"))
-    said = "The lease of svc in compliant cannot be had"
+    said = "The API server does not give the lease of svc in compliant"
     with pytest.raises(ClusterError, match=said), Leases(reader).hold("svc", "promotion"):
         raise AssertionError("not allowed")

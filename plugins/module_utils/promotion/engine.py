@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ..cluster import ClusterError, ClusterUnavailable
+from ..cluster import AWAY, ClusterError
 from ..errors import GoldenGooseError
 from ..ledger import Entry, LedgerError
 from ..services.model import Service, find_service
@@ -295,8 +295,8 @@ class Promoter:
             answered = self._answers(service)
             if state.compliant:
                 self.cluster.delete(leftovers(manifests_of(self.evidence, state.compliant), objects))
-        except ClusterUnavailable as error:
-            raise ClusterUnavailable(
+        except AWAY as error:
+            raise type(error)(
                 f"{error} The promotion {promotion.id} has started and is finished by running it again."
             ) from error
         except ClusterError as error:

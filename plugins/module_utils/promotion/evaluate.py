@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ..cluster import ClusterError
+from ..cluster import AWAY, ClusterError
 from ..ledger import Entry
 from ..services.model import Service
 from .evidence import Evidence
@@ -107,7 +107,9 @@ def _decide(name: str, gate: Gate, context: GateContext) -> Verdict:
     except ClusterError as error:
         # Neither good nor bad is known of the artifact; the choke point takes this for a no all the same.
         reason = f"{str(error).rstrip('.')} (required: an answer)"
-        return Verdict(name, "defer", reason, {"failed": str(error)}, {"answer": "the API server's"})
+        # Once it is back, the same promotion goes on.
+        again = stamp(datetime.now(UTC)) if isinstance(error, AWAY) else None
+        return Verdict(name, "defer", reason, {"failed": str(error)}, {"answer": "the API server's"}, next_check=again)
 
 
 def _open(entry: Entry | None) -> bool:

@@ -181,7 +181,11 @@ def _said(lease: Mapping[str, Any]) -> str:
 
 def _error(answer: Answer, service: str) -> ClusterError:
     said = json.loads(answer.body).get("message") if answer.body[:1] == b"{" else f"status {answer.status}"
-    sentence = f"The lease of {service} in {COMPLIANT} cannot be had: {str(said).rstrip('.')}"
+    sentence = f"The API server does not give the lease of {service} in {COMPLIANT}: {str(said).rstrip('.')}"
     if answer.status in (401, 403):
         return ClusterDenied(f"{sentence}; run playbooks/sandbox.yml to renew the promoter's role.")
-    return ClusterUnavailable(f"{sentence}.") if answer.status >= 500 else ClusterError(f"{sentence}.")
+    return (
+        ClusterUnavailable(f"{sentence}.")
+        if answer.status == 429 or answer.status >= 500
+        else ClusterError(f"{sentence}.")
+    )

@@ -237,3 +237,42 @@ def test_delete_goes_backwards_and_takes_absence_for_success(played: Played) -> 
         "deployments",
         "services",
     ]
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "error"),
+    [
+        (503, "etcdserver: leader changed", ClusterUnavailable),
+        (429, "too many requests", ClusterUnavailable),
+        (403, "services is forbidden", ClusterDenied),
+        (401, "Unauthorized", ClusterDenied),
+    ],
+)
+def test_what_the_api_server_says_of_itself_is_no_answer_of_the_service(
+    played: Played, status: int, message: str, error: type[ClusterError]
+) -> None:
+    played.reply = lambda method, path: (status, {"kind": "Status", "message": message, "code": status})
+    with pytest.raises(error, match="The API server at"):
+        played.cluster.get("sandbox", "svc", "/readyz")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"kind": "Status", "message": 'no endpoints available for service "http:svc:"', "code": 503},
+        {"kind": "Status", "message": "error trying to reach service: dial tcp: refused", "code": 503},
+        {"status": "starting"},
+    ],
+)
+def test_what_is_said_of_or_by_the_service_is_its_answer(played: Played, body: dict[str, Any]) -> None:
+    played.reply = lambda method, path: (503, body)
+    assert played.cluster.get("sandbox", "svc", "/readyz").status == 503
+
+
+def test_a_rollout_is_waited_for_while_a_new_api_server_accepts_nobody_yet(
+    played: Played, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    statuses = iter([403, 401, 503])
+    played.reply = lambda method, path: (200, shown()) if (code := next(statuses, 0)) == 0 else (code, {})
+    assert played.cluster.wait_rollout("compliant", "svc", DIGEST, 10).healthy

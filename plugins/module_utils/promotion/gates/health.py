@@ -14,7 +14,7 @@ from ...errors import GoldenGooseError
 from ...ledger import Entry
 from ..model import SANDBOX, Verdict, short, stamp
 from .context import GateContext
-from .promql import samples
+from .promql import PrometheusUnavailable, samples
 
 
 def health(context: GateContext) -> Verdict:
@@ -94,7 +94,9 @@ def _queried(context: GateContext, found: Verdict) -> Verdict:
         values = samples(address, query)
     except GoldenGooseError as error:
         reason = f"{str(error).rstrip('.')} (required: an answer)"
-        return replace(found, verdict="defer", reason=reason, required=required)
+        # Once it is back, the same promotion goes on.
+        again = stamp(datetime.now(UTC)) if isinstance(error, PrometheusUnavailable) else None
+        return replace(found, verdict="defer", reason=reason, required=required, next_check=again)
     observed = found.observed | {"samples": [str(value) for value in values][:20]}
     if not values or any(math.isnan(value) or value == 0 for value in values):
         shown = ", ".join(f"{value:g}" for value in values[:5]) or "no sample"

@@ -8,6 +8,7 @@ https://prometheus.io/docs/prometheus/latest/querying/api/#instant-queries
 
 from __future__ import annotations
 
+import http.client
 import json
 import urllib.error
 import urllib.parse
@@ -19,10 +20,15 @@ _TIMEOUT_SECONDS = 10
 _MAX_BODY = 1 << 20
 
 
+class PrometheusUnavailable(GoldenGooseError):
+    """No Prometheus that can serve requests answers; trying again later can help."""
+
+
 def samples(address: str, query: str) -> list[float]:
     """Return the values that an instant query gives now: those of a vector, or the one of a scalar.
 
-    :raises GoldenGooseError: Prometheus does not answer in time, or does not understand the query.
+    :raises PrometheusUnavailable: it does not answer in time, or is not able to.
+    :raises GoldenGooseError: it does not understand the query.
     """
     if urllib.parse.urlsplit(address).scheme not in ("http", "https"):
         raise GoldenGooseError(f"The address of Prometheus is {address!r}; give it as http://127.0.0.1:9090.")
@@ -35,9 +41,12 @@ def samples(address: str, query: str) -> list[float]:
     except urllib.error.HTTPError as error:
         with error:
             said = error.read(1000).decode(errors="replace")
-        raise GoldenGooseError(f"Prometheus at {address} does not answer the query {query!r}: {said}") from error
-    except (OSError, ValueError) as error:
-        raise GoldenGooseError(f"Prometheus at {address} does not answer ({type(error).__name__}: {error}).") from error
+        kind = PrometheusUnavailable if error.code == 429 or error.code >= 500 else GoldenGooseError
+        raise kind(f"Prometheus at {address} does not answer the query {query!r}: {said}") from error
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise PrometheusUnavailable(
+            f"Prometheus at {address} does not answer ({type(error).__name__}: {error})."
+        ) from error
     try:
         data = document["data"]
         results = [data["result"]] if data["resultType"] == "scalar" else [item["value"] for item in data["result"]]
