@@ -167,6 +167,8 @@ class _Anchor:
         """Return the version and the head that is kept, unless the entries or the segments contradict it."""
         version, document = self.second.read(self.ledger.origin)
         kept = KeptHead.parse(document, self.ledger.origin) if document is not None else None
+        if self.accept_replaced:
+            self._replace_frozen()
         try:
             compare(self.ledger, kept, [key for _version, key in self.signers])
             succession.require(self.ledger, self.second, kept)
@@ -189,19 +191,36 @@ class _Anchor:
     def _replacing(self) -> KeptHead | None:
         """Return the head that the ledger itself proves, after verifying all of it, and say so in an entry."""
         known = heads.keys(self.ledger.path)
-        report = verify(self.ledger.root)
-        if not report.size or any(problem.kind != "not_continued" for problem in report.problems):
-            raise LedgerError(f"The lost head is not replaced by this ledger: {report.sentence()}")
+        self._require_sound()
         last = heads.latest(self.ledger.path, known)
         if last is None and self.ledger.earlier:
             return None  # It was begun and never signed: the frozen segment before it, which was, names its origin.
         if last is None:
             raise LedgerError(f"The lost head is not replaced: {self.ledger.path} has no checkpoint; restore it.")
-        data = {"size": last.size, "root": base64.b64encode(last.root).decode(), "key": str(last.key)}
-        identity = str(uuid.uuid5(_NAMESPACE, f"{ANCHOR_REPLACED} {last.note} {self.signers[-1][1]}"))
+        self._say_replaced(last)
+        return KeptHead.after(None, last, "", known)
+
+    def _replace_frozen(self) -> None:
+        """Keep the last heads of frozen segments again where the second place has lost them, and say so in entries."""
+        lost = succession.without_final(self.ledger, self.second)
+        if lost:
+            self._require_sound()
+        for segment, version, head in lost:
+            self._say_replaced(head.checkpoint, segment.origin)
+            self.second.write(segment.origin, head.document(), version)
+
+    def _require_sound(self) -> None:
+        report = verify(self.ledger.root)
+        if not report.size or any(problem.kind != "not_continued" for problem in report.problems):
+            raise LedgerError(f"The lost head is not replaced by this ledger: {report.sentence()}")
+
+    def _say_replaced(self, head: Checkpoint, origin: str = "") -> None:
+        """Say in an entry that ``head``, of the segment ``origin`` if that is another one, takes a lost one's place."""
+        data = {"size": head.size, "root": base64.b64encode(head.root).decode(), "key": str(head.key)}
+        data |= {"origin": origin} if origin else {}
+        identity = str(uuid.uuid5(_NAMESPACE, f"{ANCHOR_REPLACED} {head.note} {self.signers[-1][1]}"))
         if not self.ledger.frozen:  # Its successor will tell of its keys.
             self._append(ANCHOR_REPLACED, data, identity)
-        return KeptHead.after(None, last, "", known)
 
     def _caught_up(self, kept: KeptHead | None) -> tree.Grown:
         """Return the tree of the kept head, published here as well if a kill came in between."""

@@ -9,9 +9,10 @@ A frozen segment's head is kept for good and names its successor. Only for that 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any, Protocol
 
-from . import link, segments
+from . import checkpoint, heads, link, segments
 from .diagnosis import AnchorBroken
 from .kept import KeptHead
 from .ledger import Ledger
@@ -116,6 +117,28 @@ def accept(ledger: Ledger, second: Writes) -> None:
         version, document = second.read(origin)
         if document is not None:
             second.write(origin, KeptHead.parse(document, origin).after_own_loss().document(), version)
+
+
+def without_final(ledger: Ledger, second: Reads) -> list[tuple[Ledger, int, KeptHead]]:
+    """Return the frozen segments of which no last head is kept, the version that is, and the head to keep.
+
+    The first entry of the next segment names that head; where a repair has lost it, nothing can be kept again.
+
+    :raises BadCheckpoint: it is signed by no key that the segment names.
+    """
+    found = []
+    excused = link.examine(ledger.root, _numbers(ledger))[1]
+    for segment, after in pairwise([*ledger.earlier, ledger]):
+        version, document = second.read(segment.origin)
+        if document is not None and KeptHead.parse(document, segment.origin).successor:
+            continue
+        first = next(after.own_entries(), None)
+        if first is None or first.event != segments.CONTINUED:
+            continue
+        head = checkpoint.parse(str(first.data.get("checkpoint")), heads.keys(segment.path))
+        keeping = KeptHead.after(None, head, str(first.data.get("hash")), heads.keys(segment.path), after.origin)
+        found.append((segment, version, keeping.after_own_loss() if segment.number in excused else keeping))
+    return found
 
 
 def _require_accepted(segment: Ledger, second: Reads, loss: Loss) -> None:
