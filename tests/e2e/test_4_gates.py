@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Each gate denies on a real cluster. All are evaluated even after one denies, so a few runs of one service show it.
 
-test_4_refusals.py has what lies before the gates, and the gates of Sprint 1 one by one.
+test_4_refusals.py has what lies before the gates, and what is wrong in the sandbox.
 """
 
 from __future__ import annotations
