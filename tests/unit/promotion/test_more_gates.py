@@ -404,6 +404,11 @@ def test_dependencies_have_to_be_compliant_and_healthy(bench: Bench) -> None:
 
     with pytest.raises(Waiting, match="gate dependencies cannot tell: base is not compliant"):
         go("top")
+    said = bench.entries()[-1]
+    assert (said["event"], said["final"]) == ("refused", False)
+    (item,) = said["denied"]
+    assert (item["gate"], item["verdict"], item["observed"]) == ("dependencies", "defer", {"base": None})
+    assert item["next_check"]
     go("base")
     bench.cluster.objects.pop((COMPLIANT, "Deployment", "base"))
     with pytest.raises(Waiting, match="base is not healthy in compliant"):
