@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import statistics
 import sys
 import time
@@ -58,10 +59,13 @@ def stopped_line(instance: Instance) -> Iterator[None]:
 
 
 def timed(what: Callable[[], Any]) -> float:
-    """Return the seconds that ``what`` takes."""
-    began = time.perf_counter()
+    """Return the seconds that ``what`` takes; print them with the CPU of the programs that it has run."""
+    began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     what()
-    return time.perf_counter() - began
+    seconds, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    print(f"  {seconds:.2f} s, of which its own programs {cpu:.2f} s of CPU; load {os.getloadavg()[0]:.1f}")
+    return seconds
 
 
 def collect(instance: Instance, **wish: Any) -> float:

@@ -24,6 +24,7 @@ from .promotion.ports import Answer, DeploymentView
 FIELD_MANAGER = "golden-goose"
 REQUEST_SECONDS = 10
 _POLL_SECONDS = 0.2
+_LOOK_SECONDS = 1.0
 _MAX_BODY = 1 << 16
 # Exactly what the promoter's role may write; another kind needs a wider role first.
 _RESOURCES = {
@@ -207,18 +208,22 @@ class KubernetesCluster:
             cannot cure; the sentence says what was seen last.
         :raises ClusterUnavailable: at the end of the time the API server did not answer.
         """
-        deadline = time.monotonic() + timeout
+        deadline, look_at = time.monotonic() + timeout, 0.0
         while True:
             lost: ClusterError | None = None
             seen, hopeless = "nothing", False
+            over = time.monotonic() > deadline
             try:
                 view = self.deployment(namespace, name)
                 if view and view.healthy and view.digest == digest:
                     return view
-                seen, hopeless = self._describe(namespace, name, digest, view)
+                # The pods say why it takes its time; a set has many that wait, so they are not looked at each time.
+                if over or time.monotonic() > look_at:
+                    seen, hopeless = self._describe(namespace, name, digest, view)
+                    look_at = time.monotonic() + _LOOK_SECONDS
             except AWAY as error:
                 lost = error
-            if hopeless or time.monotonic() > deadline:
+            if hopeless or over:
                 if lost:
                     raise lost
                 why = "cannot become healthy" if hopeless else f"did not become healthy within {timeout:.0f} s"

@@ -62,9 +62,11 @@ def checkpoint(
     required: bool = True,
     accept_replaced: bool = False,
     dry_run: bool = False,
+    full: bool | None = None,
 ) -> Checkpointed:
     """Sign what is durable and keep the head in ``second``; bring the checkpoints of the ``copy`` up to date.
 
+    :param full: as ``ledger.backup`` takes it.
     :param required: whether a Vault that does not answer is an error; otherwise the entries stay unanchored.
     :raises GoldenGooseError: as ``ledger.anchor`` and ``ledger.backup``.
     """
@@ -78,7 +80,7 @@ def checkpoint(
         size, signed = ledger.head().size, _signed(ledger)
         warning = f"{size - signed} entries are not anchored: {error}"
         return Checkpointed(False, size, size - signed, warning=warning)
-    copied = copy is not None and backup(ledger, copy).changed
+    copied = copy is not None and backup(ledger, copy, full).changed
     unanchored = ledger.head().size - done.size
     return Checkpointed(done.changed or copied, done.size, unanchored, done.as_dict())
 
@@ -98,7 +100,8 @@ def copy_and_anchor(
         if not dry_run:
             anchor(ledger, second, metadata)
         raise
-    return checkpoint(ledger, second, metadata, copy=copy, dry_run=dry_run).changed or copied
+    # What was copied has been verified a moment ago.
+    return checkpoint(ledger, second, metadata, copy=copy, dry_run=dry_run, full=False).changed or copied
 
 
 def _preview(ledger: Ledger, second: Heads) -> Checkpointed:
