@@ -204,7 +204,8 @@ def main() -> None:
         elif params["state"] == "requested":
             outcome = engine.request(name, digest, requester_of(params), plan)
         else:
-            outcome = engine.promote(name)
+            with engine.evidence.reading.once():
+                outcome = engine.promote(name)
     except GoldenGooseError as error:
         module.fail_json(msg=str(error), **error.facts)
     module.exit_json(**(outcome.as_dict() | more))
