@@ -93,8 +93,10 @@ class Appender:
 
         :raises LedgerBroken: the line that names it is not a sound entry.
         """
-        mark = f'"id":"{id}"'.encode()
         offsets = self._index.find(id, descriptor, size)
+        if not offsets:
+            return None
+        mark = f'"id":"{id}"'.encode()
         lines = [store.line_at(descriptor, offset) for offset in offsets]
         if not all(mark in line for line in lines):  # The index is of other entries.
             self._index.distrust()

@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from . import store
@@ -99,20 +99,15 @@ class Index:
 
     def _find(self, id: bytes, descriptor: int, size: int) -> list[int]:
         self._refresh(descriptor, size)
-        found = list(self._scan(id, descriptor, size))
-        for run in self._runs or ():
-            found += run.find(key_of(id))
-        return sorted(offset for offset in found if offset < size)
-
-    def _scan(self, id: bytes, descriptor: int, size: int) -> Iterator[int]:
-        """Yield where the entries beyond the runs name ``id``."""
         self._read_new(descriptor, size, limit=4 * MEMORY)
-        yield from self._recent.get(id, ())
+        found = [*self._recent.get(id, ())]
         if self._seen < size:
             mark = b'"id":"' + id + b'"'
-            for offset, line in store.lines_from(descriptor, self._seen, size):
-                if mark in line:
-                    yield offset
+            found += [offset for offset, line in store.lines_from(descriptor, self._seen, size) if mark in line]
+        key = key_of(id)
+        for run in self._runs or ():
+            found += run.find(key)
+        return sorted([offset for offset in found if offset < size])
 
     def _read_new(self, descriptor: int, size: int, limit: int | None) -> None:
         """Remember the ids between what is known and ``size``; without a limit write runs as they fill up."""
