@@ -99,7 +99,7 @@ class _Direct:
         try:
             answer = self.pool.request(method, url, body=content, headers=shown, timeout=seconds, redirect=False)
         except errors.SSLError as error:
-            raise Untrusted(type(error).__name__) from error
+            raise _tls_failure(error) from error
         except (errors.HTTPError, OSError) as error:
             raise Unreachable(type(error).__name__) from error
         return int(answer.status), bytes(answer.data)
@@ -147,9 +147,17 @@ class _Library:
             return int(response.status), bytes(response.read() or b"")
         except errors.ApiException as error:
             # The library raises this, with status 0, for what goes wrong in TLS and for nothing else.
-            raise Untrusted(type(error).__name__) from error
+            raise _tls_failure(error.__context__) from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise Unreachable(type(error).__name__) from error
+
+
+def _tls_failure(error: BaseException | None) -> GoldenGooseError:
+    """Return what went wrong: a server that goes away during a handshake has not shown a wrong certificate."""
+    cause = error.args[0] if error is not None and error.args else None
+    if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLCertVerificationError):
+        return Unreachable(type(cause).__name__)
+    return Untrusted(type(error).__name__)
 
 
 def _plain(kubeconfig: Path) -> _Direct | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import socket
 import ssl
 import subprocess
 import sys
@@ -134,6 +135,33 @@ def test_a_server_under_another_name_is_not_trusted(server: str, pki: Path, tmp_
 def test_nothing_listens(pki: Path, tmp_path: Path) -> None:
     cluster = {"server": "https://127.0.0.1:9", "certificate-authority": str(pki / "ca.crt")}
     with pytest.raises(Unreachable, match="NewConnectionError"):
+        ask(write(tmp_path, cluster, {"token": "t"}))
+
+
+@pytest.mark.parametrize("more", [{}, {"tls-server-name": "localhost"}])
+def test_a_server_that_goes_away_during_the_handshake_does_not_answer(
+    more: dict[str, Any], pki: Path, tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def take_and_leave() -> None:
+            connection, _address = listener.accept()
+            connection.recv(1 << 16)
+            connection.close()
+
+        thread = threading.Thread(target=take_and_leave)
+        thread.start()
+        address = f"https://127.0.0.1:{listener.getsockname()[1]}"
+        cluster = {"server": address, "certificate-authority": str(pki / "ca.crt"), **more}
+        with pytest.raises(Unreachable, match=r"SSLEOFError|SSLZeroReturnError"):
+            ask(write(tmp_path, cluster, {"token": "t"}))
+        thread.join()
+
+
+@pytest.mark.parametrize("more", [{}, {"tls-server-name": "localhost"}])
+def test_both_ways_tell_a_foreign_authority(more: dict[str, Any], server: str, pki: Path, tmp_path: Path) -> None:
+    cluster = {"server": server, "certificate-authority": str(pki / "other.crt"), **more}
+    with pytest.raises(Untrusted):
         ask(write(tmp_path, cluster, {"token": "t"}))
 
 

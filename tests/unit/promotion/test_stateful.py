@@ -1,7 +1,7 @@
 # Copyright: Contributors to Golden Goose
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whatever is done in whatever order, killed or not: what the ledger says is what the cluster runs."""
+"""Whatever is done in whatever order, killed or cut off or not: what the ledger says is what the cluster runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from ansible_collections.golden_goose.compliance.plugins.module_utils.cluster import ClusterUnavailable
 from ansible_collections.golden_goose.compliance.plugins.module_utils.errors import GoldenGooseError
+from ansible_collections.golden_goose.compliance.plugins.module_utils.ledger import Entry
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion import evaluate as evaluation
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.identity import Identity
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.model import (
@@ -18,16 +20,23 @@ from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.
     REQUIRED_GATES,
     SANDBOX,
 )
-from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.people import Voice, lift, veto
+from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.people import (
+    Voice,
+    lift,
+    resume,
+    stop,
+    veto,
+)
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.policy import Policy
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.rollback import roll_back
+from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.sets import to_take_back
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.standing import Standing
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.state import fold
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from .conftest import Bench, Killed, fake_gate
+from .conftest import Bench, FakeCluster, Killed, fake_gate
 from .kills import Killer
 
 NAMES = ("a", "b", "c")
@@ -49,6 +58,7 @@ class Life(RuleBasedStateMachine):
         fakes = {name: fake_gate(name, self.verdicts) for name in REQUIRED_GATES}
         self.patched.setattr(evaluation, "GATES", fakes)
         self.bench = Bench(Path(self.folder.name), policy=Policy(order="dependency", on_failure=on_failure))
+        self.said, self.looked_at = list[str](), 0
         for name in NAMES:
             self.bench.add(name, DIGESTS[0], DEPENDENCIES[name])
 
@@ -73,8 +83,31 @@ class Life(RuleBasedStateMachine):
         key = f"sast:{name}"
         self.verdicts[key] = "allow" if self.verdicts.get(key) == "deny" else "deny"
 
+    @rule(name=names)
+    def request_only(self, name: str) -> None:
+        with suppress(GoldenGooseError):
+            self.bench.promoter.request(name, None, "tester")
+
     @rule(members=st.sets(names, min_size=1))
     def promote(self, members: set[str]) -> None:
+        settled = None
+        with suppress(GoldenGooseError):
+            settled = self.bench.play_set(sorted(members))
+        # All or nothing: after a run that ended, nothing of a set that failed is left to be taken back.
+        if settled is not None and settled.missing:
+            assert to_take_back(settled.plan, fold(self.bench.evidence.entries())) == []
+
+    @rule(members=st.sets(names, min_size=1), at=st.integers(0, 40), count=st.sampled_from([1, 2, 1000]))
+    def promote_while_the_api_server_is_away_and_again(self, members: set[str], at: int, count: int) -> None:
+        calls = iter(range(1_000_000))
+
+        def answer(_cluster: FakeCluster) -> None:
+            if at <= next(calls) < at + count:
+                raise ClusterUnavailable("The API server at https://test does not answer.")
+
+        with pytest.MonkeyPatch.context() as patched, suppress(GoldenGooseError):
+            patched.setattr(FakeCluster, "_answer", answer)
+            self.bench.play_set(sorted(members))
         with suppress(GoldenGooseError):
             self.bench.play_set(sorted(members))
 
@@ -94,6 +127,32 @@ class Life(RuleBasedStateMachine):
     def veto_or_lift(self, digest: str) -> None:
         vetoed = digest in Standing.of(self.bench.evidence.entries()).vetoes
         (lift if vetoed else veto)(self.bench.evidence, SOMEONE, digest, "so")
+
+    @rule(name=st.sampled_from([*NAMES, None]))
+    def stop_or_resume(self, name: str | None) -> None:
+        stopped = (name or "") in Standing.of(self.bench.evidence.entries()).stops
+        (resume if stopped else stop)(self.bench.evidence, SOMEONE, name, "so")
+
+    @invariant()
+    def what_was_said_stays_said(self) -> None:
+        if not hasattr(self, "bench"):
+            return
+        said = [entry.hash for entry in self.bench.evidence.entries()]
+        assert said[: len(self.said)] == self.said
+        self.said = said
+
+    @invariant()
+    def nothing_was_started_before_what_it_depends_on_or_while_the_line_was_stopped(self) -> None:
+        if not hasattr(self, "bench"):
+            return
+        before: list[Entry] = []
+        for entry in self.bench.evidence.entries():
+            if entry.data["event"] == "started" and entry.sequence >= self.looked_at:
+                name, states = entry.data["service"], fold(before)
+                assert all(states[other].compliant for other in DEPENDENCIES[name]), name
+                assert Standing.of(before).stop_of(name) is None
+            before.append(entry)
+        self.looked_at = len(before)
 
     @invariant()
     def the_cluster_runs_what_the_ledger_says(self) -> None:
@@ -134,8 +193,8 @@ class Life(RuleBasedStateMachine):
 
 TestLife = Life.TestCase
 TestLife.settings = settings(
-    max_examples=12,
-    stateful_step_count=12,
+    max_examples=30,
+    stateful_step_count=16,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
