@@ -107,11 +107,11 @@ class People:
         finally:
             del self.instance.variables["golden_goose_person"]
 
-    def append(self, event: str, data: dict[str, Any]) -> None:
-        """Write an entry with the module evidence_append, past the modules for people."""
+    def append(self, event: str, data: dict[str, Any], **more: Any) -> None:
+        """Write an entry with the module evidence_append, past the modules for people; ``more`` may be its id."""
         metadata = self.instance.entries()[-1]["metadata"]
         arguments = {"ledger": str(self.instance.ledger), "metadata": metadata, "type": "promotion"}
-        arguments |= {"event": event, "data": data}
+        arguments |= {"event": event, "data": data, **more}
         program = Path(sys.executable).parent / "ansible"
         command = [
             program,

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import time
+import uuid
 from typing import Any
 
 import hvac
@@ -132,7 +133,9 @@ def test_what_is_withdrawn_forged_or_of_another_plan_does_not_count(
     people.append("approved", data)
     carol = {"name": "carol", "entity": people.entity("carol"), "method": "userpass"}
     people.append("approved", data | {"by": carol})
-    people.append("approved", _signed_by_alice(people, {"plan": plan, "reason": ""}))
+    identity = str(uuid.uuid4())
+    own = _signed_by_alice(people, {"plan": plan, "reason": "", "ledger": data["ledger"]}, identity)
+    people.append("approved", own, id=identity)
     other = _sealed(people, {"version": "another", "quorum": 1})
     people.play("carol", "approve", plan=other)
     assert "approvals: 0 of the plan" in _waits(promoted, plan, ONE)
@@ -246,11 +249,11 @@ def _waits(instance: Instance, plan: str, policy: dict[str, Any]) -> str:
     return message
 
 
-def _signed_by_alice(people: People, data: dict[str, Any]) -> dict[str, Any]:
+def _signed_by_alice(people: People, data: dict[str, Any], identity: str) -> dict[str, Any]:
     """Return what alice could write by hand: her own signature, made with her own token, under another name."""
     vault, entity = hvac.Client(url=ADDRESS, token=people.token("alice")), people.entity("alice")
     said = data | {"by": {"name": "dave", "entity": entity, "method": "userpass"}}
-    content = base64.b64encode(rfc8785.dumps(said | {"event": "approved"})).decode()
+    content = base64.b64encode(rfc8785.dumps(said | {"event": "approved", "id": identity})).decode()
     vault.secrets.transit.create_key(name=f"approver-{entity}", key_type="ed25519")
     signature = vault.secrets.transit.sign_data(name=f"approver-{entity}", hash_input=content)["data"]["signature"]
     return said | {"signed": {"signature": signature.rpartition(":")[2], "key": f"approver-{entity}", "key_version": 1}}

@@ -79,7 +79,7 @@ def plan(evidence: Evidence) -> Plan:
 
 def counted(server: Server, evidence: Evidence, plan: Plan) -> list[str]:
     """Return who has approved, as the choke point sees it."""
-    standing = Standing.of(evidence.entries(), trusted_by(server.promoter))
+    standing = Standing.of(evidence.entries(), trusted_by(server.promoter, evidence.origin))
     return [entry.data["by"]["name"] for entry in standing.approvers(plan, "svc")]
 
 
@@ -110,7 +110,7 @@ def test_nobody_signs_for_another(server: Server, evidence: Evidence, plan: Plan
         promoter.secrets.transit.sign_data(name=key, hash_input="eA==")
     # An entry with bob's name and alice's signature is not bob's.
     with logged_in(login(server, "alice")) as person:
-        data = {"plan": plan.sha256, "reason": "", "by": bob.identity.as_dict()}
+        data = {"plan": plan.sha256, "reason": "", "by": bob.identity.as_dict(), "ledger": evidence.origin}
         for changed in ({}, {"key": key}):
             identity = str(uuid.uuid4())
             signed = person.sign("approved", data, identity) | changed
@@ -125,7 +125,7 @@ def test_who_asked_cannot_approve_under_another_name_for_the_same_key(
         own = alice.identity.entity
         for entity in (f"x/../approver-{own}", own.upper(), f"{own}?", f"{own}#x", f"./{own}", f" {own}"):
             by = {"name": "bob", "entity": entity, "method": "userpass"}
-            data = {"plan": plan.sha256, "reason": "", "by": by}
+            data = {"plan": plan.sha256, "reason": "", "by": by, "ledger": evidence.origin}
             identity = str(uuid.uuid4())
             signed = alice.sign("approved", data, identity) | {"key": f"approver-{entity}"}
             evidence.record("approved", data | {"signed": signed}, id=identity)
@@ -160,7 +160,7 @@ def test_another_way_in_of_the_same_person_is_the_same_person(server: Server, ev
         with pytest.raises(Refused, match=r"asked for the plan .* and cannot approve it"):
             approve(evidence, Voice(robot.identity, robot.sign), plan.sha256)
         # Written past the module, with a signature that is good.
-        data = {"plan": plan.sha256, "reason": "", "by": robot.identity.as_dict()}
+        data = {"plan": plan.sha256, "reason": "", "by": robot.identity.as_dict(), "ledger": evidence.origin}
         identity = str(uuid.uuid4())
         evidence.record("approved", data | {"signed": robot.sign("approved", data, identity)}, id=identity)
     assert counted(server, evidence, plan) == []
@@ -189,6 +189,21 @@ def test_an_approval_that_was_withdrawn_cannot_be_said_again_by_another(
     assert counted(server, evidence, plan) == []
 
 
+def test_what_was_approved_in_another_ledger_of_the_same_vault_does_not_count(
+    server: Server, evidence: Evidence, plan: Plan, tmp_path: Path
+) -> None:
+    other = Evidence(Ledger.create(tmp_path / "other", "staging"), METADATA)
+    keep_plan(other, plan)
+    with logged_in(login(server, "bob")) as bob:
+        said = approve(other, Voice(bob.identity, bob.sign, bob.has_signed), plan.sha256).entry
+        assert said is not None
+        evidence.record("approved", said.data, id=said.id)
+        assert (counted(server, evidence, plan), counted(server, other, plan)) == ([], ["bob"])
+        # Nor does the copy keep bob from approving here.
+        assert approve(evidence, Voice(bob.identity, bob.sign, bob.has_signed), plan.sha256).changed
+    assert counted(server, evidence, plan) == ["bob"]
+
+
 def test_who_may_only_ask_asks_and_does_not_approve(server: Server, evidence: Evidence, plan: Plan) -> None:
     with logged_in(login(server, "rita")) as rita:
         with pytest.raises(VaultDenied, match=r"counts once Vault gives rita the policy golden-goose-approver"):
@@ -196,15 +211,15 @@ def test_who_may_only_ask_asks_and_does_not_approve(server: Server, evidence: Ev
         item = {"digest": f"sha256:{'3' * 64}", "dependencies": []}
         asked = seal({"svc": item}, Policy(quorum=1), Requester("rita", rita.identity.entity))
         keep_plan(evidence, asked)
-        data = planned_data(asked)
+        data = planned_data(asked) | {"ledger": evidence.origin}
         signed = rita.sign("planned", data, asked.entry_id)
     evidence.record("planned", data | {"signed": signed}, id=asked.entry_id)
-    standing = Standing.of(evidence.entries(), trusted_by(server.promoter))
+    standing = Standing.of(evidence.entries(), trusted_by(server.promoter, evidence.origin))
     assert standing.is_proven(asked)
     # Mallory, who may do neither, asks in rita's name.
     other = seal({"svc": item}, Policy(quorum=2), Requester("rita", rita.identity.entity))
-    evidence.record("planned", planned_data(other) | {"signed": signed}, id=other.entry_id)
-    standing = Standing.of(evidence.entries(), trusted_by(server.promoter))
+    evidence.record("planned", planned_data(other) | {"ledger": evidence.origin, "signed": signed}, id=other.entry_id)
+    standing = Standing.of(evidence.entries(), trusted_by(server.promoter, evidence.origin))
     assert not standing.is_proven(other)
 
 

@@ -238,7 +238,9 @@ class Promoter:
         """The choke point: people, verdicts, plan, manifests, signature, in this order; then the started entry."""
         now = datetime.now(UTC)
         plan = load_plan(self.evidence, promotion.plan) if promotion.plan else None
-        people = Standing.of(self.evidence.entries(), trusted_by(self.signer), clears_the_way(plan))
+        people = Standing.of(
+            self.evidence.entries(), trusted_by(self.signer, self.evidence.origin), clears_the_way(plan)
+        )
         found = findings(people, plan, service.name, promotion.digest, now)
         told = {item["gate"] for item in found}
         denied = found + [i for i in shortfalls(promotion, self.policy.id, now) if i["gate"] not in told]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import GoldenGooseError
-from ..ledger import Entry, Ledger, LedgerBroken, LedgerError, ObjectRef, Report, dropping
+from ..ledger import Entry, Ledger, LedgerBroken, LedgerError, ObjectRef, Report, dropping, segments
 from ..locks import LockHeld
 from .model import gate_step, step_id
 from .reading import Reading
@@ -31,6 +31,11 @@ class Evidence:
     backup: Path | None = None
     read_only: bool = False
     reading: Reading = field(default_factory=Reading, compare=False, repr=False)
+
+    @property
+    def origin(self) -> str:
+        """The name of the ledger, the same in all of its segments."""
+        return segments.name(self.ledger.origin, 1)
 
     def record(
         self,

@@ -75,16 +75,18 @@ def looks_signed(entry: Entry) -> bool:
     return signature_of(entry) is not None
 
 
-def trusted_by(signer: Callable[[], Signer]) -> Callable[[Entry], bool]:
-    """Return the function that tells whether what an entry says was signed by the person it names.
+def trusted_by(signer: Callable[[], Signer], ledger: str) -> Callable[[Entry], bool]:
+    """Return the function that tells whether what an entry says was signed by the person it names, for this ledger.
 
     :param signer: Vault, as the promoter sees it; it is asked only when there is a signature to check.
+    :param ledger: the ledger's name; two can share a Vault, and what was said in one does not count in the other.
     """
 
     def trusted(entry: Entry) -> bool:
         signature = signature_of(entry)
-        said = statement(str(entry.data["event"]), entry.data, entry.id)
-        return signature is not None and signer().verify(said, signature)
+        if signature is None or entry.data.get("ledger") != ledger:
+            return False
+        return signer().verify(statement(str(entry.data["event"]), entry.data, entry.id), signature)
 
     return trusted
 

@@ -51,7 +51,7 @@ def approve(evidence: Evidence, voice: Voice, sha256: str, reason: str = "") -> 
                 f"{voice.identity.name} asked for the plan {sha256[:12]} and cannot approve it; someone else has to."
             )
     who, data = voice.identity.name, {"plan": sha256, "reason": reason}
-    known = Standing.of(evidence.entries(), voice.has_signed)
+    known = Standing.of(evidence.entries(), _signed_here(evidence, voice))
     if _counts(voice, [known.approvers(plan, name) for name in plan.services], all):
         return Said(False, f"{who} has approved the plan {sha256[:12]} already")
     return _say(evidence, voice, "approved", data, f"{who} approves the plan {sha256[:12]}")
@@ -65,7 +65,7 @@ def withdraw(evidence: Evidence, voice: Voice, sha256: str, reason: str) -> Said
     plan = _plan(evidence, sha256)
     _require_reason(reason, "An approval is withdrawn with a reason")
     who, data = voice.identity.name, {"plan": sha256, "reason": reason}
-    known = Standing.of(evidence.entries(), voice.has_signed)
+    known = Standing.of(evidence.entries(), _signed_here(evidence, voice))
     if not _counts(voice, [known.approvers(plan, name) for name in plan.services], any):
         return Said(False, f"there is no approval of the plan {sha256[:12]} by {who} to withdraw")
     return _say(evidence, voice, "approval_withdrawn", data, f"{who} withdraws the approval of the plan {sha256[:12]}")
@@ -79,7 +79,7 @@ def override(evidence: Evidence, voice: Voice, sha256: str, reason: str) -> Said
     plan = _plan(evidence, sha256)
     _require_reason(reason, "A freeze is overridden with a reason")
     who, data = voice.identity.name, {"plan": sha256, "reason": reason}
-    known = Standing.of(evidence.entries(), voice.has_signed)
+    known = Standing.of(evidence.entries(), _signed_here(evidence, voice))
     if _counts(voice, [known.overriders(plan, name) for name in plan.services], all):
         return Said(
             False, f"{who} overrides the freeze for the plan {sha256[:12]} already; a second person has to, too"
@@ -96,7 +96,7 @@ def withdraw_override(evidence: Evidence, voice: Voice, sha256: str, reason: str
     plan = _plan(evidence, sha256)
     _require_reason(reason, "An override is withdrawn with a reason")
     who, data = voice.identity.name, {"plan": sha256, "reason": reason}
-    known = Standing.of(evidence.entries(), voice.has_signed)
+    known = Standing.of(evidence.entries(), _signed_here(evidence, voice))
     if not _counts(voice, [known.overriders(plan, name) for name in plan.services], any):
         return Said(False, f"there is no override for the plan {sha256[:12]} by {who} to withdraw")
     return _say(evidence, voice, "override_withdrawn", data, f"{who} withdraws the override for the plan {sha256[:12]}")
@@ -184,7 +184,7 @@ def _plan(evidence: Evidence, sha256: str) -> Plan:
 def _say(evidence: Evidence, voice: Voice, event: str, data: dict[str, Any], reason: str) -> Said:
     if evidence.read_only:
         return Said(True, f"{reason} (not in check mode)")
-    full, identity = data | {"by": voice.identity.as_dict()}, str(uuid.uuid4())
+    full, identity = data | {"by": voice.identity.as_dict(), "ledger": evidence.origin}, str(uuid.uuid4())
     if voice.sign is not None:
         full["signed"] = voice.sign(event, full, identity)
     return Said(True, reason, evidence.record(event, full, id=identity))
@@ -206,7 +206,11 @@ def _not_ended_by(evidence: Evidence, voice: Voice) -> Standing:
 
     That another has is not enough: who asks for a promotion does not clear their own way, see ``clears_the_way``.
     """
-    return Standing.of(evidence.entries(), voice.has_signed, lambda made, undo: _is_by(voice, undo))
+    return Standing.of(evidence.entries(), _signed_here(evidence, voice), lambda made, undo: _is_by(voice, undo))
+
+
+def _signed_here(evidence: Evidence, voice: Voice) -> Callable[[Entry], bool]:
+    return lambda entry: entry.data.get("ledger") == evidence.origin and voice.has_signed(entry)
 
 
 def _counts(voice: Voice, counting: list[list[Entry]], of: Callable[[Iterable[bool]], bool]) -> bool:

@@ -61,6 +61,7 @@ def make_plan(
         return plan, False
     if new:
         identity, data = str(uuid.uuid4()) if known else plan.entry_id, planned_data(plan)
+        data["ledger"] = evidence.origin
         if promoter.policy.quorum and sign:
             data["signed"] = sign("planned", data, identity)
         evidence.record("planned", data, id=identity)

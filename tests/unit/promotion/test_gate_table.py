@@ -56,7 +56,7 @@ def same(sentence: str) -> str:
 def sealed(lab: Lab, policy: Policy) -> Plan:
     plan = seal({"svc": describe(load_service(lab.folder), D1, D1)}, policy, Requester("alice", "e-alice"), ["svc"])
     keep_plan(lab.evidence, plan)
-    data = planned_data(plan)
+    data = planned_data(plan) | {"ledger": lab.evidence.origin}
     lab.evidence.record("planned", data | {"signed": signing("e-alice")("planned", data, "x")})
     return plan
 
