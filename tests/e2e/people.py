@@ -54,6 +54,14 @@ class People:
         home = self.home(name)
         self.bao("login", "-method=userpass", f"username={name}", "password=-", home=home, said=self.passwords[name])
 
+    def leave(self, name: str) -> None:
+        """Take a person's login, tokens and key away, as docs/operations.md says."""
+        root, key = self.root_token, f"transit/keys/approver-{self.entity(name)}"
+        self.bao("delete", f"auth/userpass/users/{name}", token=root)
+        self.bao("lease", "revoke", "-prefix", f"auth/userpass/login/{name}", token=root)
+        self.bao("write", f"{key}/config", "deletion_allowed=true", token=root)
+        self.bao("delete", key, token=root)
+
     def home(self, name: str) -> Path:
         """Return the home folder, where bao leaves the token."""
         home = self.instance.folder / "homes" / name

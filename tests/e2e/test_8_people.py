@@ -224,11 +224,16 @@ def test_with_all_of_that_it_is_promoted_and_the_evidence_names_everyone(
     assert _compliant(promoted) == digest
 
 
+def test_who_has_left_says_nothing_any_more(promoted: Instance, people: People, second: str) -> None:
+    people.leave("bob")
+    assert "log in again" in people.refused("bob", "approve", plan=second)
+
+
 def test_no_password_is_in_what_the_playbooks_print_or_record(promoted: Instance, people: People) -> None:
     recorded = (promoted.ledger / "entries.jsonl").read_text()
     kept = [file.read_text() for file in (promoted.folder / "runner/artifacts").rglob("stdout")]
     assert len(kept) >= 3
-    for secret in (*people.passwords.values(), people.ways["alices-robot"]["secret_id"], people.token("bob")):
+    for secret in (*people.passwords.values(), people.ways["alices-robot"]["secret_id"], people.token("carol")):
         assert secret not in recorded
         assert not any(secret in text for text in kept)
     promoted.play("verify")

@@ -189,6 +189,16 @@ def test_an_approval_that_was_withdrawn_cannot_be_said_again_by_another(
     assert counted(server, evidence, plan) == []
 
 
+def test_what_someone_has_approved_ends_with_their_key(server: Server, evidence: Evidence, plan: Plan) -> None:
+    with logged_in(login(server, "bob")) as bob:
+        approve(evidence, Voice(bob.identity, bob.sign), plan.sha256)
+    assert counted(server, evidence, plan) == ["bob"]
+    transit, key = server.root().secrets.transit, f"approver-{bob.identity.entity}"
+    transit.update_key_configuration(key, deletion_allowed=True)
+    transit.delete_key(key)
+    assert counted(server, evidence, plan) == []
+
+
 def test_what_was_approved_in_another_ledger_of_the_same_vault_does_not_count(
     server: Server, evidence: Evidence, plan: Plan, tmp_path: Path
 ) -> None:
