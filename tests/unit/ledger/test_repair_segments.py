@@ -46,10 +46,22 @@ def second() -> Memory:
     return Memory()
 
 
+@pytest.fixture(scope="module")
+def story() -> Any:
+    """Three segments, of 5 (3 and the key, frozen), 5 (continued, the key, 2, frozen) and 3 entries; what is kept."""
+    with tempfile.TemporaryDirectory() as name:
+        ledger, second = Ledger.create(Path(name) / "l", ORIGIN), Memory()
+        grow(ledger, second)
+        yield ledger.root, second.kept
+
+
 @pytest.fixture
-def three(ledger: Ledger, second: Memory) -> Ledger:
-    """Three segments, of 5 (3 and the key, frozen), 5 (continued, the key, 2, frozen) and 3 entries."""
-    return grow(ledger, second)
+def three(story: Any, second: Memory, tmp_path: Path) -> Ledger:
+    """A copy of it to do damage to."""
+    original, kept = story
+    shutil.copytree(original, tmp_path / "ledger")
+    second.kept = dict(kept)
+    return Ledger.open(tmp_path / "ledger")
 
 
 def grow(ledger: Ledger, second: Memory) -> Ledger:
@@ -536,15 +548,6 @@ def test_an_empty_folder_is_no_segment(three: Ledger, copy: Path, second: Memory
 # --- whatever the damage ---
 
 
-@pytest.fixture(scope="module")
-def story() -> Any:
-    """A ledger of three segments with its second place, and a copy from before the last was begun."""
-    with tempfile.TemporaryDirectory() as name:
-        ledger, second = Ledger.create(Path(name) / "l", ORIGIN), Memory()
-        grow(ledger, second)
-        yield ledger.root, second.kept
-
-
 @given(
     mine=st.tuples(damage(), damage(), damage()),
     theirs=st.tuples(damage(), damage(), damage()),
@@ -552,7 +555,7 @@ def story() -> Any:
     bundles=st.booleans(),
     vault=st.booleans(),
 )
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_the_damage_what_can_be_proven_is_kept_and_nothing_else(
     story: Any, mine: Any, theirs: Any, copied: int, bundles: bool, vault: bool
 ) -> None:
