@@ -257,6 +257,33 @@ def test_segments_that_were_cut_or_exchanged_are_refused_by_name(
     assert answer["kind"] == "predecessor", answer
 
 
+def test_a_frozen_segment_is_repaired_and_vault_shows_what_is_lost(
+    server: Server, ledger: Ledger, tmp_path: Path
+) -> None:
+    options = {"vault_approle": str(server.approle_file), "copy": str(tmp_path / "copy")}
+    assert run(ledger, "evidence_freeze", segment=2, **options)["changed"]
+    path, second = ledger.root / "entries.jsonl", VaultHeads(server.promoter())
+    whole, lines = path.read_bytes(), path.read_bytes().splitlines(keepends=True)
+    root = Ledger(ledger.root, ledger.earlier[0].origin if ledger.earlier else ledger.origin)
+    path.write_bytes(b"".join([lines[0], lines[2]]))
+    assert run(root, "evidence_repair", **options)["repair"]["lost"] == 0
+    assert path.read_bytes() == whole
+    # Nobody has it any more.
+    for place in (ledger.root, tmp_path / "copy"):
+        shutil.rmtree(place / "tile")
+        (place / "entries.jsonl").write_bytes(lines[0])
+    refused = run(root, "evidence_repair", **options)
+    assert "Entries 1 to 4 of" in refused["msg"] and refused["plan"]["segments"][0]["segment"] == 1, refused
+    done = run(root, "evidence_repair", accept_loss=True, **options)
+    assert (done["changed"], done["repair"]["lost"]) == (True, 4), done
+    assert run(root, "evidence_repair", accept_loss=True, **options)["changed"] is False
+    _version, document = second.read(root.origin)
+    assert document is not None and (document["size"], [size for size, _root in document["lost"]]) == (5, [5])
+    report = run(root, "evidence_verify", vault_approle=str(server.approle_file))["report"]
+    assert (report["state"], report["lost"], report["unanchored"]) == ("intact", 4, 0), report
+    assert run(Ledger.open(ledger.root), vault_approle=str(server.approle_file))["size"] > 2
+
+
 def test_without_vault_nothing_is_frozen(server: Server, ledger: Ledger, tmp_path: Path) -> None:
     document = json.loads(server.approle_file.read_text())
     away = tmp_path / "approle.json"

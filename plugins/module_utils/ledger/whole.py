@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from . import entry, link, losses, segments, store
@@ -121,6 +122,8 @@ class _Whole:
     def _sum(self, number: int, report: Report) -> None:
         total = self.total
         total.origin, total.head = total.origin or report.origin, report.head
+        if (loss := self.excused.get(number)) and losses.signed(self.root, loss):
+            report = replace(report, signed=report.size)  # The entry that states the loss names the last of them.
         for name in ("size", "bytes", "objects", "dropped", "signed", "trusted"):
             setattr(total, name, getattr(total, name) + getattr(report, name))
         total.problem_count += report.problem_count - len(report.problems)
