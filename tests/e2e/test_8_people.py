@@ -71,7 +71,7 @@ def test_nobody_has_to_approve_by_default_and_the_evidence_says_so(promoted: Ins
 def test_a_quorum_is_not_met_by_who_only_has_a_login(promoted: Instance, people: People, before: str) -> None:
     with promoted.compliant_untouched(), promoted.appended() as added:
         message = promoted.refused("promote", service=SERVICE, golden_goose_promotion_policy=ONE)
-    assert "service-a needs approval by 1 other people, so who asks has to be proven, too" in message
+    assert "service-a needs approval by 1 other person, so who asks has to be proven, too" in message
     assert "playbooks/plan.yml" in message
     assert [entry["data"]["event"] for entry in added] == ["refused"]
 

@@ -143,9 +143,10 @@ def checked_digest(digest: str) -> str:
 
 def _require_proven(plan: Plan) -> None:
     quorum, names = plan.policy["quorum"], ", ".join(plan.services)
+    people = "person" if quorum == 1 else "people"
     if quorum and not plan.requester.entity:
         raise Refused(
-            f"{names} needs approval by {quorum} other people, so who asks has to be proven, too, and the login "
+            f"{names} needs approval by {quorum} other {people}, so who asks has to be proven, too, and the login "
             f"{plan.requester.name} proves nothing: log in to Vault, seal the plan with playbooks/plan.yml, and pass "
             "its hash on with -e plan=<hash>."
         )
