@@ -41,6 +41,8 @@ def writer(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
     monkeypatch.setattr(fastjson, "read", read)
     same = {str, bool, type(None)} | ({int} if request.param == "orjson" else set())
     monkeypatch.setattr(fastjson, "SAME", frozenset(same))
+    if request.param == "json":
+        monkeypatch.setattr(fastjson, "_FEED", None)
     yield request.param
 
 
@@ -125,3 +127,20 @@ def test_a_changed_byte_is_judged_alike(writer: str, value: Any, data: st.DataOb
 def test_what_is_not_canonical_is_refused_by_each(writer: str, line: bytes) -> None:
     with pytest.raises(canonical.NotCanonical):
         canonical.decode_strict(line)
+
+
+@settings(_SETTINGS, max_examples=200)
+@given(st.lists(VALUES, max_size=6))
+@example([])
+@example(["a,\n,b", {"\n": ",\n,"}, [",", "\n"], "\n"])
+@example([[], {}, "", 0, [[]]])
+@example([1, 1.0, 2])
+@example([{"a": "\ud800"}, 1])
+def test_many_at_once_are_the_same_bytes(writer: str, values: list[Any]) -> None:
+    try:
+        expected = [canonical.encode_exact(value) for value in values]
+    except canonical.NotCanonical:
+        with pytest.raises(canonical.NotCanonical):
+            canonical.encode_many(values)
+    else:
+        assert canonical.encode_many(values) == expected
