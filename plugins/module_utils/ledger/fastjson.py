@@ -77,7 +77,7 @@ def all_plain(values: Sequence[Any], depth: int, keys: bool = True) -> bool:
             return True
         if not _KINDS.issuperset(kinds):
             return False
-        if float in kinds and not _plain_doubles([value for value in level if type(value) is float]):
+        if float in kinds and not _plain_doubles([value for value in level if isinstance(value, float)]):
             return False
         if int in kinds and int not in SAME and not all(plain(value, 0) for value in level if isinstance(value, int)):
             return False
@@ -86,12 +86,12 @@ def all_plain(values: Sequence[Any], depth: int, keys: bool = True) -> bool:
         if depth <= 0:
             return False
         depth -= 1
-        objects = [value for value in level if type(value) is dict]
+        objects = [value for value in level if isinstance(value, dict)]
         if keys and not _plain_keys(set(chain.from_iterable(objects))):
             return False
         inner: list[Iterable[Any]] = [chain.from_iterable(map(dict.values, objects))]
         if not {list, tuple}.isdisjoint(kinds):
-            inner += [value for value in level if type(value) is list or type(value) is tuple]
+            inner += [value for value in level if isinstance(value, (list, tuple))]
         level = list(chain.from_iterable(inner))
 
 

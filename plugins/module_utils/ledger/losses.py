@@ -56,7 +56,10 @@ def of_entry(found: Entry, number: int) -> Loss | None:
     lost, segment = data.get("lost"), data.get("segment", number)
     count = lost.get("count") if isinstance(lost, dict) else 0
     kept, head = data.get("kept"), data.get("head")
-    if type(segment) is not int or type(kept) is not int or type(count) is not int or not isinstance(head, str):
+    if not isinstance(segment, int) or not isinstance(kept, int) or not isinstance(count, int):
+        return None
+    # To Python true and false are numbers.
+    if bool in {type(segment), type(kept), type(count)} or not isinstance(head, str):
         return None
     return Loss(segment, kept, head, count, number, found.sequence) if 0 < segment <= number else None
 
