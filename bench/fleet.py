@@ -37,6 +37,7 @@ from ansible_collections.golden_goose.compliance.plugins.module_utils.services.m
 from tests.e2e.instance import CACHE, Instance, edit
 
 WIDTH = 10
+ROLLOUT_SECONDS = 900
 _MIRRORS = Mirrors("http://deb.debian.org/debian", "http://deb.debian.org/debian-security")
 # Building and starting are bound by the processors; one more than these two waits for a pod meanwhile.
 _AT_ONCE = 3
@@ -63,7 +64,10 @@ def deploy_all(instance: Instance, count: int) -> list[str]:
         if number >= WIDTH:
             edit(folder / "service.yml", "dependencies: []", f"dependencies: [{member(number - WIDTH)}]")
         edit(folder / "service.yml", 'version: "1.0.0"', f'version: "{version}"')
-        edit(folder / "deploy/deployment.yaml.j2", "cpu: 20m, memory: 48Mi", "cpu: 5m, memory: 24Mi")
+        template = folder / "deploy/deployment.yaml.j2"
+        edit(template, "cpu: 20m, memory: 48Mi", "cpu: 5m, memory: 24Mi")
+        # A hundred that start at once on two cores take longer than one may.
+        edit(template, "progressDeadlineSeconds: 120", f"progressDeadlineSeconds: {ROLLOUT_SECONDS}")
     evidence = promoter(_options(instance, {}), dry_run=False).evidence
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         for entries in pool.map(lambda name: _deploy(instance, name), names):

@@ -86,7 +86,9 @@ def by_kubectl(instance: Instance, names: list[str]) -> float:
     def apply() -> None:
         instance.kubectl("apply", "-f", str(file))
         for name in names:
-            instance.kubectl("rollout", "status", f"deployment/{name}", "-n", NAMESPACE, "--timeout=600s")
+            instance.kubectl(
+                "rollout", "status", f"deployment/{name}", "-n", NAMESPACE, f"--timeout={fleet.ROLLOUT_SECONDS}s"
+            )
 
     return timed(apply)
 
@@ -131,7 +133,8 @@ def many(instance: Instance, count: int) -> list[Row]:
     theirs = by_kubectl(instance, names)
     instance.kubectl("delete", "deployment,service", *names, "-n", NAMESPACE, "--cascade=foreground")
     gone(instance, NAMESPACE, names)
-    mine = timed(lambda: instance.play("promote", services=names, golden_goose_promotion_policy=POLICY))
+    limit = {"golden_goose_rollout_timeout": fleet.ROLLOUT_SECONDS}
+    mine = timed(lambda: instance.play("promote", services=names, golden_goose_promotion_policy=POLICY, **limit))
     waves = -(-count // fleet.WIDTH)
     name = f"promote {count} services in {waves} waves, their verdicts there: times kubectl, all at once"
     return [Row(name, f"{mine:.2f} s", f"{theirs:.2f} s", mine / theirs, 2.0, at_most=True)]
