@@ -145,7 +145,7 @@ class Network:
             del self.leases[name]
         return 200, known
 
-    def vault(self, _adapter: Any, request: requests.PreparedRequest, **_options: Any) -> requests.Response:
+    def vault(self, request: requests.PreparedRequest, **_options: Any) -> requests.Response:
         """Answer as ``requests.adapters.HTTPAdapter.send`` does."""
         path = urlsplit(str(request.url)).path
         status = self.ask(VAULT, f"{request.method} {path}")
@@ -184,7 +184,7 @@ class Network:
             return 400, {"errors": ["check-and-set parameter did not match the current version"]}
         return 200, {"data": {}}
 
-    def prometheus(self, _opener: Any, url: str, *_arguments: Any, **_options: Any) -> io.BytesIO:
+    def prometheus(self, url: str, *_arguments: Any, **_options: Any) -> io.BytesIO:
         """Answer as ``urllib.request.OpenerDirector.open`` does."""
         status = self.ask(PROMETHEUS, "GET")
         if status:
@@ -200,9 +200,11 @@ class Network:
             clock.now += seconds
 
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(urllib3.PoolManager, "request", lambda _pool, *args, **more: self.api(*args, **more))
-            patched.setattr(requests.adapters.HTTPAdapter, "send", lambda *args, **more: self.vault(*args, **more))
-            patched.setattr(urllib.request.OpenerDirector, "open", lambda *args, **more: self.prometheus(*args, **more))
+            patched.setattr(urllib3.PoolManager, "request", lambda _, *args, **more: self.api(*args, **more))
+            patched.setattr(requests.adapters.HTTPAdapter, "send", lambda _, *args, **more: self.vault(*args, **more))
+            patched.setattr(
+                urllib.request.OpenerDirector, "open", lambda _, *args, **more: self.prometheus(*args, **more)
+            )
             patched.setattr(cluster, "time", SimpleNamespace(monotonic=lambda: clock.now, sleep=sleep))
             yield
 

@@ -119,7 +119,7 @@ def _one_approval(lab: Lab, tmp_path: Path) -> Verdict:
 
 
 def _in_no_checkpoint(lab: Lab, tmp_path: Path) -> Verdict:
-    for _ in range(41):
+    for _number in range(41):
         lab.evidence.record("backup", {}, type="validation")
     lab.built(D1, "0" * 64)
     return lab.decide("anchored")

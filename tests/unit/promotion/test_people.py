@@ -183,7 +183,7 @@ def test_with_a_quorum_nothing_is_sealed_for_who_is_not_proven(bench: Bench, pla
 @pytest.mark.parametrize("sign", [None, person("mallory").sign])
 def test_nobody_asks_in_anothers_name_and_then_approves(bench: Bench, plan: str, sign: Any) -> None:
     # Mallory asks as carol, so that mallory's own approval would be another's.
-    forged, _ = make_plan(bench.promoter, ["svc"], {}, Requester("carol", "e-carol"), sign)
+    forged = make_plan(bench.promoter, ["svc"], {}, Requester("carol", "e-carol"), sign)[0]
     approve(bench.evidence, person("mallory"), forged.sha256)
     approve(bench.evidence, BOB, forged.sha256)
     with pytest.raises(Denied, match=r"gate approvals denies: carol has not signed that they ask for the plan"):
