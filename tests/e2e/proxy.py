@@ -73,10 +73,11 @@ class Proxy:
         while True:
             try:
                 client, _address = listener.accept()
+            except OSError:
+                return
+            try:
                 server = socket.create_connection(self.target, timeout=10)
             except OSError:
-                if self._listener is not listener:
-                    return
                 # The server itself is away.
                 _reset(client)
                 continue
