@@ -59,7 +59,7 @@ class Mending:
         self.objects = Objects(part.objects)
         self.aside = part.folder / FOLDER / f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}Z"
         self.bad_keys = rederive.keys_damaged(part.folder, known.keys)
-        self.done = Mended(part.number)
+        self.done = Mended(segment=part.number)
         self.chain = Chain()
         self.rewrite = False
         self._salvage: Salvage | None = None

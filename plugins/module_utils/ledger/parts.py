@@ -53,10 +53,14 @@ class Known:
 
 
 @dataclass(slots=True)
-class Mended:
-    """What was, or would be, done to one segment; :class:`repair.Repaired` says what the members mean."""
+class Counts:
+    """What was, or would be, done, to one segment or over all.
 
-    segment: int = 1
+    ``kept`` entries follow each other, the first ``proven`` of each segment to a root that was signed; ``from_copy``
+    were not in the ledger any more. ``lost`` are gone; ``doubtful`` sound lines contradict what is kept. ``behind``
+    says that the head in Vault is of entries whose loss is stated already.
+    """
+
     changed: bool = False
     kept: int = 0
     head: str = ""
@@ -68,6 +72,13 @@ class Mended:
     set_aside: str = ""
     behind: bool = False
     report: Report = field(default_factory=Report)
+
+
+@dataclass(slots=True)
+class Mended(Counts):
+    """The same of one segment, ``segment``."""
+
+    segment: int = 1
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as modules return it."""

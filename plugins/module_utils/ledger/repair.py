@@ -31,7 +31,7 @@ from .guard import check_metadata
 from .kept import KeptHead
 from .ledger import Ledger
 from .mending import FOLDER, Mending
-from .parts import Known, Mended, Part
+from .parts import Counts, Known, Mended, Part
 from .rederive import Origin, Whole
 from .verify import Report
 from .whole import verify
@@ -45,31 +45,17 @@ class LossNotAccepted(LedgerBroken):
 
 
 @dataclass(slots=True)
-class Repaired:
-    """What was, or would be, done, over all segments.
+class Repaired(Counts):
+    """The same over all ``segments``.
 
-    ``kept`` entries follow each other, the first ``proven`` of each segment to a root that was signed; ``from_copy``
-    were not in the ledger any more. ``lost`` are gone; ``doubtful`` sound lines contradict what is kept. ``sequence``
-    is that of the last entry ``repaired``, when there is one. ``behind`` says that the head in Vault is of entries
-    whose loss is stated already. ``parts`` are the segments that were damaged; ``planted`` folders are no segments of
-    this ledger, and set aside.
+    ``sequence`` is that of the last entry ``repaired``, when there is one. ``parts`` are the segments that were
+    damaged; ``planted`` folders are no segments of this ledger, and set aside.
     """
 
-    changed: bool = False
-    kept: int = 0
-    head: str = ""
-    proven: int = 0
-    from_copy: int = 0
-    lost: int = 0
-    doubtful: int = 0
-    objects: int = 0
     sequence: int | None = None
-    set_aside: str = ""
-    behind: bool = False
     segments: int = 1
     parts: list[Mended] = field(default_factory=list)
     planted: list[int] = field(default_factory=list)
-    report: Report = field(default_factory=Report)
 
     def sentence(self) -> str:
         """Return it in one sentence."""

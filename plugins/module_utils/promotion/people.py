@@ -62,13 +62,8 @@ def withdraw(evidence: Evidence, voice: Voice, sha256: str, reason: str) -> Said
 
     :raises Refused: there is no such plan, or no reason is given.
     """
-    plan = _plan(evidence, sha256)
     _require_reason(reason, "An approval is withdrawn with a reason")
-    who, data = voice.identity.name, {"plan": sha256, "reason": reason}
-    known = Standing.of(evidence.entries(), _signed_here(evidence, voice))
-    if not _counts(voice, [known.approvers(plan, name) for name in plan.services], any):
-        return Said(False, f"there is no approval of the plan {sha256[:12]} by {who} to withdraw")
-    return _say(evidence, voice, "approval_withdrawn", data, f"{who} withdraws the approval of the plan {sha256[:12]}")
+    return _take_back(evidence, voice, sha256, reason, "approval_withdrawn", Standing.approvers, "approval of")
 
 
 def override(evidence: Evidence, voice: Voice, sha256: str, reason: str) -> Said:
@@ -93,13 +88,8 @@ def withdraw_override(evidence: Evidence, voice: Voice, sha256: str, reason: str
 
     :raises Refused: there is no such plan, or no reason is given.
     """
-    plan = _plan(evidence, sha256)
     _require_reason(reason, "An override is withdrawn with a reason")
-    who, data = voice.identity.name, {"plan": sha256, "reason": reason}
-    known = Standing.of(evidence.entries(), _signed_here(evidence, voice))
-    if not _counts(voice, [known.overriders(plan, name) for name in plan.services], any):
-        return Said(False, f"there is no override for the plan {sha256[:12]} by {who} to withdraw")
-    return _say(evidence, voice, "override_withdrawn", data, f"{who} withdraws the override for the plan {sha256[:12]}")
+    return _take_back(evidence, voice, sha256, reason, "override_withdrawn", Standing.overriders, "override for")
 
 
 def veto(evidence: Evidence, voice: Voice, digest: str, reason: str) -> Said:
@@ -211,6 +201,24 @@ def _not_ended_by(evidence: Evidence, voice: Voice) -> Standing:
 
 def _signed_here(evidence: Evidence, voice: Voice) -> Callable[[Entry], bool]:
     return lambda entry: entry.data.get("ledger") == evidence.origin and voice.has_signed(entry)
+
+
+def _take_back(
+    evidence: Evidence,
+    voice: Voice,
+    sha256: str,
+    reason: str,
+    event: str,
+    speakers: Callable[[Standing, Plan, str], list[Entry]],
+    what: str,
+) -> Said:
+    """Say ``event`` where the person is among the ``speakers`` for a service of the plan."""
+    plan, who = _plan(evidence, sha256), voice.identity.name
+    known = Standing.of(evidence.entries(), _signed_here(evidence, voice))
+    if not _counts(voice, [speakers(known, plan, name) for name in plan.services], any):
+        return Said(False, f"there is no {what} the plan {sha256[:12]} by {who} to withdraw")
+    data = {"plan": sha256, "reason": reason}
+    return _say(evidence, voice, event, data, f"{who} withdraws the {what} the plan {sha256[:12]}")
 
 
 def _counts(voice: Voice, counting: list[list[Entry]], of: Callable[[Iterable[bool]], bool]) -> bool:

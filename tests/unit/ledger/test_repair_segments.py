@@ -38,7 +38,7 @@ from .conftest import METADATA, ORIGIN
 from .second_place import Memory
 from .test_anchor import fill, sign
 from .test_repair import Lines, apply, content, damage, lines_of
-from .test_segments import found, stranger_says
+from .test_segments import found, grow, stranger_says
 
 
 @pytest.fixture
@@ -62,16 +62,6 @@ def three(story: Any, second: Memory, tmp_path: Path) -> Ledger:
     shutil.copytree(original, tmp_path / "ledger")
     second.kept = dict(kept)
     return Ledger.open(tmp_path / "ledger")
-
-
-def grow(ledger: Ledger, second: Memory) -> Ledger:
-    fill(ledger, 3, "one")
-    freeze(ledger, second, METADATA, 2)
-    fill(ledger, 2, "two")
-    freeze(ledger, second, METADATA, 3)
-    fill(ledger, 1, "three")
-    sign(ledger, second)
-    return ledger
 
 
 @pytest.fixture

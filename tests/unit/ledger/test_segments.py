@@ -50,9 +50,8 @@ def second() -> Memory:
     return Memory()
 
 
-@pytest.fixture
-def three(ledger: Ledger, second: Memory) -> Ledger:
-    """Three segments, of 5 (3 and the key, frozen), 5 (continued, the key, 2, frozen) and 3 entries."""
+def grow(ledger: Ledger, second: Memory) -> Ledger:
+    """Give it three segments, of 5 (3 and the key, frozen), 5 (continued, the key, 2, frozen) and 3 entries."""
     fill(ledger, 3, "one")
     freeze(ledger, second, METADATA, 2)
     fill(ledger, 2, "two")
@@ -60,6 +59,11 @@ def three(ledger: Ledger, second: Memory) -> Ledger:
     fill(ledger, 1, "three")
     sign(ledger, second)
     return ledger
+
+
+@pytest.fixture
+def three(ledger: Ledger, second: Memory) -> Ledger:
+    return grow(ledger, second)
 
 
 def say(ledger: Ledger, id: str | None = None, **data: Any) -> Any:
