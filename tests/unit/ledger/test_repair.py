@@ -35,7 +35,7 @@ from ansible_collections.golden_goose.compliance.plugins.module_utils.ledger imp
 from ansible_collections.golden_goose.compliance.plugins.module_utils.ledger.diagnosis import compare
 from ansible_collections.golden_goose.compliance.plugins.module_utils.ledger.kept import KeptHead
 from ansible_collections.golden_goose.compliance.plugins.module_utils.locks import LockHeld, hold
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from .conftest import METADATA, ORIGIN, rewrite
@@ -463,6 +463,8 @@ def apply(lines: Lines, done: list[tuple[str, int, int]]) -> Lines:
             del lines[at:]
         elif kind == "torn":
             lines[-1] = lines[-1][: -1 - extra % len(lines[-1])]
+        # Nothing is left of a line that was torn at its first byte, which the next damage could be done to.
+        lines[:] = [line for line in lines if line]
     return lines
 
 
@@ -475,6 +477,7 @@ def story() -> Lines:
 
 
 @given(mine=damage(), theirs=damage(), copied=st.integers(0, 12))
+@example(mine=[("torn", 0, 0), ("torn", 0, 456), ("flip", 1, 0)], theirs=[("torn", 0, 455)] * 3, copied=12)
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_the_damage_what_can_be_proven_is_kept_and_nothing_else(
     story: Lines, mine: list[tuple[str, int, int]], theirs: list[tuple[str, int, int]], copied: int
