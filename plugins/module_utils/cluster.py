@@ -233,14 +233,15 @@ class KubernetesCluster:
     def get(self, namespace: str, service: str, path: str) -> Answer:
         """Return what the Service's port ``http`` answers to GET ``path``, through the API server.
 
-        A Service without ready pods is a 503 of the API server's own.
+        A Service without ready pods is a 503 of the API server's own, one whose endpoints are not written yet a 404.
 
         :raises ClusterUnavailable: the API server does not answer, or is not able to ask.
         :raises ClusterDenied: these credentials may not ask.
         """
         answer = self.request("GET", f"/api/v1/namespaces/{namespace}/services/{service}:http/proxy{path}")
         said = _json(answer.body)
-        if said.get("kind") == "Status" and not str(said.get("message")).startswith(_OF_THE_SERVICE):
+        of_the_service = answer.status == 404 or str(said.get("message")).startswith(_OF_THE_SERVICE)
+        if said.get("kind") == "Status" and not of_the_service:
             self._require(answer, (), f"to ask {service} in {namespace}")
         return Answer(answer.status, answer.body[:_MAX_BODY])
 

@@ -261,12 +261,14 @@ def test_what_the_api_server_says_of_itself_is_no_answer_of_the_service(
     [
         {"kind": "Status", "message": 'no endpoints available for service "http:svc:"', "code": 503},
         {"kind": "Status", "message": "error trying to reach service: dial tcp: refused", "code": 503},
-        {"status": "starting"},
+        # What it says of a Service whose endpoints nobody has written yet.
+        {"kind": "Status", "message": 'services "svc" not found', "code": 404},
+        {"status": "starting", "code": 503},
     ],
 )
 def test_what_is_said_of_or_by_the_service_is_its_answer(played: Played, body: dict[str, Any]) -> None:
-    played.reply = lambda method, path: (503, body)
-    assert played.cluster.get("sandbox", "svc", "/readyz").status == 503
+    played.reply = lambda method, path: (body["code"], body)
+    assert played.cluster.get("sandbox", "svc", "/readyz").status == body["code"]
 
 
 def test_a_rollout_is_waited_for_while_a_new_api_server_accepts_nobody_yet(
