@@ -45,6 +45,9 @@ from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.runs import Runs
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.sealing import make_plan
 
+# It compares whole states; without this a difference would not be shown.
+pytest.register_assert_rewrite("tests.unit.promotion.kills")
+
 METADATA = {"sprint": "1", "provisional": True, "mesh_enforcement": "pending"}
 D1, D2, D3 = (f"sha256:{digit * 64}" for digit in "123")
 

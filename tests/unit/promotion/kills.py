@@ -228,6 +228,18 @@ def again(scenario: Scenario, folder: Path, killer: Killer, expected: dict[str, 
     return bench, ended(bench)
 
 
+def killed_before_each(
+    scenario: Scenario, folder: Path, expected: dict[str, Any], effects: Sequence[str]
+) -> list[Keeping]:
+    """Kill the scenario before each of its ``effects`` in turn; each must end as ``expected`` when run again."""
+    benches = []
+    for number, name in enumerate(effects):
+        bench, found = again(scenario, folder / str(number), Killer(number), expected)
+        assert found == expected, f"before effect {number} ({name})"
+        benches.append(bench)
+    return benches
+
+
 def _failed(bench: Bench) -> bool:
     return any(data["event"] == "rolled_back" and data["automatic"] for data in bench.entries())
 

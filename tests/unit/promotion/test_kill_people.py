@@ -23,7 +23,7 @@ from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.sealing import make_plan
 
 from .conftest import D2, Bench
-from .kills import SYSTEM_CALLS, Keeping, Killer, Scenario, again, calm
+from .kills import SYSTEM_CALLS, Keeping, Killer, Scenario, again, calm, killed_before_each
 from .test_people import ALICE, ASKS, BOB, CAROL
 
 
@@ -106,8 +106,6 @@ def test_killed_anywhere_a_promotion_that_people_decide_ends_the_same(
         return lambda: bench.course(sealed=plan)
 
     expected, effects = calm(decided, tmp_path / "calm")
-    for number, name in enumerate(effects):
-        bench, found = again(decided, tmp_path / str(number), Killer(number), expected)
-        assert found == expected, f"before effect {number} ({name})"
+    for bench in killed_before_each(decided, tmp_path, expected, effects):
         started = next(data for data in bench.entries() if data["event"] == "started")
         assert [item["by"]["name"] for item in started["approvals"]["given"]] == ["bob"]

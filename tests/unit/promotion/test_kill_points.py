@@ -21,7 +21,7 @@ from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.
 from ansible_collections.golden_goose.compliance.plugins.module_utils.promotion.rollback import roll_back
 
 from .conftest import D1, D2, METADATA, Bench, FakeCluster, Killed
-from .kills import SYSTEM_CALLS, Keeping, Killer, Scenario, again, calm
+from .kills import SYSTEM_CALLS, Keeping, Killer, Scenario, again, calm, killed_before_each
 
 
 def first_promotion(bench: Bench) -> Callable[[], Any]:
@@ -79,9 +79,7 @@ def test_killed_anywhere_and_run_again_it_ends_the_same(
 ) -> None:
     expected, effects = calm(scenario, tmp_path / "calm")
     assert len(effects) > 1
-    for number, name in enumerate(effects):
-        _bench, found = again(scenario, tmp_path / str(number), Killer(number), expected)
-        assert found == expected, f"before effect {number} ({name})"
+    killed_before_each(scenario, tmp_path, expected, effects)
 
 
 @pytest.mark.parametrize("half", [False, True])
@@ -126,9 +124,7 @@ def test_killed_anywhere_in_a_ledger_that_is_frozen_meanwhile(tmp_path: Path, ga
     expected, effects = calm(frozen_between, tmp_path / "calm")
     assert expected == undisturbed
     assert effects.count("write") > 4
-    for number, name in enumerate(effects):
-        bench, found = again(frozen_between, tmp_path / str(number), Killer(number), expected)
-        assert found == expected, f"before effect {number} ({name})"
+    for bench in killed_before_each(frozen_between, tmp_path, expected, effects):
         assert bench.evidence.ledger.number == 3
 
 

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from .conftest import D1, D2, D3, Bench
-from .kills import Killer, Scenario, again, calm
+from .kills import Killer, Scenario, again, calm, killed_before_each
 
 
 def two(bench: Bench, **policy: Any) -> Callable[[], Any]:
@@ -60,9 +60,7 @@ def test_killed_anywhere_and_run_again_it_ends_the_same(
 ) -> None:
     expected, effects = calm(scenario, tmp_path / "calm")
     assert len(effects) > 20
-    for number, name in enumerate(effects):
-        _bench, found = again(scenario, tmp_path / str(number), Killer(number), expected)
-        assert found == expected, f"before effect {number} ({name})"
+    killed_before_each(scenario, tmp_path, expected, effects)
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
